@@ -1,0 +1,73 @@
+"""Server-sent events, as the HTML standard's section 9.2 defines them: bytes to events, events to bytes."""
+
+import codecs
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+DONE = b"data: [DONE]\n\n"
+"""What ends a stream of chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event: its data (lines joined by newlines) and its name, ``message`` when none was given."""
+
+    data: str
+    name: str = "message"
+
+
+class Decoder:
+    """Turns bytes, cut anywhere (inside a character, between CR and LF), into events.
+
+    Comments, ids and retry times are passed over; an event that the end of the stream cuts off is dropped, as the
+    standard wants it. Bytes that are not UTF-8 become U+FFFD.
+    """
+
+    def __init__(self) -> None:
+        self._text = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._buffer = ""
+        self._data: list[str] = []
+        self._name = ""
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """The events that ``data`` completes."""
+        self._buffer += self._text.decode(data)
+        for line in self._lines():
+            event = self._line(line)
+            if event is not None:
+                yield event
+
+    def _lines(self) -> list[str]:
+        # A CR at the very end may be half of a CRLF: it waits for what follows.
+        held = "\r" if self._buffer.endswith("\r") else ""
+        whole = self._buffer.removesuffix("\r") if held else self._buffer
+        *lines, rest = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._buffer = rest + held
+        return lines
+
+    def _line(self, line: str) -> Event | None:
+        if not line:
+            event = Event("\n".join(self._data), self._name or "message") if self._data else None
+            self._data, self._name = [], ""
+            return event
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._name = value
+        return None
+
+
+def encode(data: str, name: str | None = None) -> bytes:
+    """One event as bytes, ``event:`` (where it has a name) and ``data:`` together."""
+    head = f"event: {name}\n" if name else ""
+    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    return f"{head}{lines}\n".encode()
+
+
+def encode_json(value: Any, name: str | None = None) -> bytes:
+    """One event whose data is JSON, as compact as OpenAI sends it."""
+    return encode(json.dumps(value, ensure_ascii=False, separators=(",", ":")), name)

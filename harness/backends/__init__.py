@@ -1,0 +1,1 @@
+"""Whatever answers an inference request: replay, record, upstream."""

@@ -1,0 +1,49 @@
+"""What every backend is: something that answers an inference request, whole or as a stream of bytes."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.recording.model import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request on its way to a backend.
+
+    ``raw`` is the body as it came, byte for byte; ``authorization`` the value of that header, if the client sent one.
+    """
+
+    request: Request
+    raw: bytes
+    authorization: str | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """A backend's answer: ``body`` when all of it is there, else ``stream``, byte pieces as they arrive.
+
+    ``body`` may be a whole event stream too: ``media_type`` says which. ``recording`` names the recording that
+    answered. A stream's consumer that stops early calls ``aclose`` on it.
+    """
+
+    status: int
+    media_type: str
+    body: bytes | None = None
+    stream: AsyncIterator[bytes] | None = None
+    recording: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """Raises HarnessError (RecordingNotFound, UpstreamError) instead of answering; a stream may raise UpstreamError."""
+
+    async def send(self, call: Call) -> Answer: ...
+
+    async def models(self, call: Call) -> Answer:
+        """Answer a model listing (``/v1/models``)."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is being recorded, and let go of connections."""
+        ...

@@ -1,0 +1,1 @@
+"""The command line: click, a file for each command, no logic."""

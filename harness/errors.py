@@ -1,0 +1,80 @@
+"""Every error of this project: what happened, the fields behind the sentence, and what to do next.
+
+Few and flat. Each class fixes the HTTP status, OpenAI's ``type`` and ``code``; an instance adds the message, the hint
+(a command to run or a line to change) and, where one value is at fault, the path of that value in the request.
+"""
+
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """The root: anything the harness says no to.
+
+    ``message`` says what happened and where; ``hint`` what to do next; ``param`` names the value of the request that is
+    at fault (``input[3].content``), if one is. ``code`` and ``status`` override what the class says.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        param: str | None = None,
+        code: str | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.param = param
+        self.code = code if code is not None else self.default_code
+        self.http_status = http_status or self.status
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class SettingsError(HarnessError):
+    """A flag, an environment variable or a line of ``[tool.harness]`` that cannot be what was meant."""
+
+    default_code = "invalid_settings"
+
+
+class RecordingError(HarnessError):
+    """A file that is not a recording, or cannot be read as one."""
+
+    default_code = "invalid_recording"
+
+
+class InvalidRequest(HarnessError):
+    """The client asked for something that its API does not allow."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class NotFound(HarnessError):
+    """What the client named is not here (any more)."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class RecordingNotFound(HarnessError):
+    """A miss: no recording answers the request. SDKs are told not to ask again."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "recording_not_found"
+
+
+class UpstreamError(HarnessError):
+    """The upstream could not be reached, broke off, or answered with something that is not its protocol."""
+
+    status = 502
+    type = "server_error"
+    default_code = "upstream_error"

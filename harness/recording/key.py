@@ -1,0 +1,48 @@
+"""The key: the SHA-256 that names a recording's file, and the ids that follow from it."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from harness.recording.canonical import endpoint_of
+from harness.recording.model import Request
+from harness.recording.redact import redact
+
+_SEQUENCE = re.compile(r"([0-9a-f]{64})-([1-9][0-9]*)")
+
+
+def key(request: Request) -> str:
+    """The 64 hex digits that name the recording of ``request``.
+
+    The rule is that of OGX's recordings: Python's default JSON separators and ASCII escapes over sorted keys, the path
+    of the URL as ``endpoint``, and ``test_id`` there even when null, but left out for model listings. Secrets in the
+    body are redacted first, so that what is on disk hashes as what was sent.
+    """
+    hashed: dict[str, Any] = {"method": request.method, "endpoint": request.path, "body": redact(request.body)}
+    if endpoint_of(request.path) != "/v1/models":
+        hashed["test_id"] = request.scope
+    return digest(hashed)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 over JSON as Python writes it by default, keys sorted."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def completion_id(key: str) -> str:
+    """The normalized id of a completion: ``rec-`` and the key's first twelve digits."""
+    return f"rec-{key[:12]}"
+
+
+def file_name(key: str, number: int = 1) -> str:
+    """The name of the ``number``-th recording of ``key`` in a sequence, counted from 1."""
+    return f"{key}.json" if number == 1 else f"{key}-{number}.json"
+
+
+def parse_stem(stem: str) -> tuple[str, int]:
+    """A file's stem as ``(base, number)``; a name that is not one of a sequence is a base of its own."""
+    match = _SEQUENCE.fullmatch(stem)
+    if match is None or match[2] == "1":
+        return stem, 1
+    return match[1], int(match[2])

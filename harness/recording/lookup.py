@@ -1,0 +1,61 @@
+"""The fall-back look-up: which recording answers a request that no file is named for. DESIGN's order, as a function."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.recording.key import parse_stem
+from harness.recording.model import Request
+from harness.recording.places import places
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an index knows of one recording: the name of its file (without ``.json``), its request, its fingerprint."""
+
+    name: str
+    request: Request
+    fingerprint: str
+
+    @property
+    def base(self) -> str:
+        """The name without the number of a sequence."""
+        return parse_stem(self.name)[0]
+
+    @property
+    def number(self) -> int:
+        return parse_stem(self.name)[1]
+
+
+def select(request: Request, candidates: Iterable[Entry]) -> list[Entry]:
+    """The sequence that answers ``request``, in order, from entries that share its fingerprint; empty for none.
+
+    First the request's own scope, then shared recordings, then any other scope. Among several, the one whose raw
+    request differs in the fewest places wins, then the lower name.
+    """
+    entries = list(candidates)
+    own = [entry for entry in entries if entry.request.scope == request.scope]
+    shared = [entry for entry in entries if entry.request.scope is None]
+    for group in (own, shared, entries):
+        if group:
+            best = min(group, key=lambda entry: (distance(request, entry.request), entry.base, entry.number))
+            return in_order(entry for entry in group if entry.base == best.base)
+    return []
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """A sequence by its numbers."""
+    return sorted(entries, key=lambda entry: entry.number)
+
+
+def distance(one: Request, other: Request) -> int:
+    """In how many places two raw requests differ."""
+    return len(places(other.body, one.body)) + (one.path != other.path) + (one.method != other.method)
+
+
+def nth(sequence: Sequence[T], number: int) -> T:
+    """The ``number``-th of a sequence, counted from 1; past the last, the last again."""
+    return sequence[min(number, len(sequence)) - 1]

@@ -1,0 +1,122 @@
+"""The near miss: of all recordings the one that comes closest to a request that none answers, and the error's text."""
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.errors import RecordingNotFound
+from harness.recording.canonical import Canonicalizer, endpoint_of
+from harness.recording.lookup import Entry
+from harness.recording.model import Json, Request
+from harness.recording.places import ABSENT, Place, places
+
+_SHOWN_PLACES = 5
+_SHOWN_TEXT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """The closest recording, and where its canonical request differs from the one that was asked."""
+
+    name: str
+    scope: str | None
+    places: Sequence[Place]
+
+    def lines(self) -> list[str]:
+        """The difference as aligned lines, at most six of them."""
+        shown = [_shown(place) for place in self.places[:_SHOWN_PLACES]]
+        widths = [max((len(row[column]) for row in shown), default=0) for column in (0, 1)]
+        lines = [f"  {path:<{widths[0]}}  {old:<{widths[1]}}  ->  {new}" for path, old, new in shown]
+        if len(self.places) > _SHOWN_PLACES:
+            lines.append(f"  and {len(self.places) - _SHOWN_PLACES} places more")
+        return lines
+
+
+def near_miss(request: Request, entries: Iterable[Entry], canonicalizer: Canonicalizer) -> NearMiss | None:
+    """The recording whose canonical request differs least from ``request``; None when none has its endpoint.
+
+    Fewest places first, then the most alike texts, then a recording of the request's own scope, then the lower name.
+    """
+    asked = canonicalizer.canonical(request)
+    endpoint = endpoint_of(request.path)
+    rows = [(entry, entry.request) for entry in entries if endpoint_of(entry.request.path) == endpoint]
+    if not rows:
+        return None
+    counted = [
+        (places(canonicalizer.canonical(recorded)["body"], asked["body"]), entry) for entry, recorded in rows
+    ]
+    fewest = min(len(found) for found, _ in counted)
+    closest = [(found, entry) for found, entry in counted if len(found) == fewest]
+    found, entry = min(
+        closest, key=lambda row: (-_likeness(row[0]), row[1].request.scope != request.scope, row[1].name)
+    )
+    return NearMiss(entry.name, entry.request.scope, found)
+
+
+def _likeness(found: Sequence[Place]) -> float:
+    ratios = [
+        difflib.SequenceMatcher(None, place.old[:500], place.new[:500]).ratio()
+        for place in found
+        if isinstance(place.old, str) and isinstance(place.new, str)
+    ]
+    return sum(ratios)
+
+
+def miss_error(
+    request: Request,
+    *,
+    key: str,
+    where: str,
+    entries: Sequence[Entry],
+    nearest: NearMiss | None,
+    broken: Sequence[str] = (),
+) -> RecordingNotFound:
+    """The error of a miss: what was asked, where it was looked for, the near miss, and the command that records it.
+
+    ``where`` is the recordings' directory as the user wrote it, ``broken`` are files there that could not be read.
+    """
+    model = f" (model {request.model})" if request.model else ""
+    of_model = sum(entry.request.model == request.model for entry in entries)
+    lines = [
+        f"No recording for {request.method} {request.path}{model}, key {key[:12]}.",
+        f"Looked in {where}: {_count(len(entries), 'recording')}, {of_model} for this model, "
+        + (f"scope {request.scope}." if request.scope else "no scope."),
+    ]
+    if nearest is not None:
+        of = f" ({nearest.scope})" if nearest.scope else ""
+        lines += [f"Nearest: {nearest.name[:12]}{of}, which differs in", *nearest.lines()]
+    if broken:
+        lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
+    return RecordingNotFound("\n".join(lines), hint=f"Record it:  {record_command(request)}")
+
+
+def record_command(request: Request) -> str:
+    """The command that records what ``request`` misses."""
+    scope = request.scope
+    if scope and ".py" in scope:
+        return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {json.dumps(scope, ensure_ascii=False)}"
+    return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _shown(place: Place) -> tuple[str, str, str]:
+    old, new = _text(place.old), _text(place.new)
+    if isinstance(place.old, str) and isinstance(place.new, str):
+        # Long texts are shown from where they part.
+        start = next((i for i, (a, b) in enumerate(zip(place.old, place.new, strict=False)) if a != b), 0)
+        if start > _SHOWN_TEXT // 2:
+            old = _text("…" + place.old[start - 10 :])
+            new = _text("…" + place.new[start - 10 :])
+    return place.path, _cut(old), _cut(new)
+
+
+def _text(value: Json) -> str:
+    return repr(ABSENT) if value is ABSENT else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…"

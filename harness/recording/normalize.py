@@ -1,0 +1,54 @@
+"""Making the volatile values of an answer stable, before anyone reads it.
+
+The id of a completion follows from the key, ``created`` is 0, tool-call ids follow from the key and their order of
+appearance, padding goes, and timings of the upstream's machine are 0. What the model said is not touched.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from harness.recording.key import completion_id
+from harness.recording.model import Json
+
+
+def normalizer(key: str) -> Callable[[Json], Json]:
+    """A function that normalizes one answer: call it with the whole, or with each chunk in order.
+
+    It remembers the tool calls that it has seen, so that every chunk of a call gets the same id; make a new one for
+    every answer. Values that are not chat or text completions (embeddings, model lists, errors) come back unchanged.
+    """
+    names: dict[str, str] = {}
+
+    def call_id(upstream_id: str) -> str:
+        if upstream_id not in names:
+            counted = hashlib.sha256(f"{key}/call/{len(names)}".encode()).hexdigest()
+            names[upstream_id] = f"call_{counted[:24]}"
+        return names[upstream_id]
+
+    def normalize(value: Json) -> Json:
+        if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+            return value
+        stable = {name: item for name, item in value.items() if name != "obfuscation"}
+        if "id" in stable:
+            stable["id"] = completion_id(key)
+        if "created" in stable:
+            stable["created"] = 0
+        if isinstance(stable.get("timings"), dict):
+            stable["timings"] = {name: 0 for name in stable["timings"]}
+        stable["choices"] = [_with_calls(choice, call_id) for choice in stable["choices"]]
+        return stable
+
+    return normalize
+
+
+def _with_calls(choice: Json, call_id: Callable[[str], str]) -> Json:
+    for holder in ("delta", "message"):
+        message = choice.get(holder) if isinstance(choice, dict) else None
+        calls = message.get("tool_calls") if isinstance(message, dict) else None
+        if isinstance(calls, list):
+            renamed = [
+                {**call, "id": call_id(call["id"])} if isinstance(call, dict) and call.get("id") else call
+                for call in calls
+            ]
+            choice = {**choice, holder: {**message, "tool_calls": renamed}}
+    return choice

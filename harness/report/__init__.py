@@ -1,0 +1,1 @@
+"""Differences and runs, told to people and programs."""

@@ -1,0 +1,1 @@
+"""The aiohttp application: routes, errors, and the driver that runs a turn."""

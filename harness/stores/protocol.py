@@ -1,0 +1,107 @@
+"""What the other rooms ask of a store, whatever it is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from harness.recording.lookup import Entry
+from harness.recording.model import Exchange
+
+Object: TypeAlias = dict[str, Any]
+"""A conversation, an item or a response as the API shows it."""
+
+
+class RecordingStore(Protocol):
+    """Recordings, each under a name: the key, or ``KEY-2``, ``KEY-3``, … in a sequence."""
+
+    where: str
+    """The place as the user wrote it, for messages."""
+
+    def find(self, key: str) -> list[str]:
+        """The names of the sequence that ``key`` names, in order; empty for none. Needs no index."""
+        ...
+
+    def load(self, name: str) -> Exchange:
+        """What is recorded under a name. Raises RecordingError when it is gone or cannot be read."""
+        ...
+
+    def save(self, exchange: Exchange, name: str) -> None:
+        """Write a recording, whole or not at all."""
+        ...
+
+    def entries(self) -> Sequence[Entry]:
+        """The index of all recordings, as they are now, in the order of their names."""
+        ...
+
+    def broken(self) -> Sequence[str]:
+        """Files that the index had to leave out, each with the reason."""
+        ...
+
+    def stamp(self, names: Sequence[str]) -> object:
+        """A value that changes when these recordings, or the set of all recordings, change. Cheap."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and whether there is more behind it."""
+
+    items: list[Object]
+    has_more: bool
+
+
+class StateStore(Protocol):
+    """Conversations, their items, and responses. Every method is one transaction."""
+
+    async def count(self, scope: str) -> int:
+        """The next number of a scope, counted from 1; no two calls ever get the same one."""
+        ...
+
+    async def create_conversation(self, conversation: Object, items: Sequence[Object]) -> None: ...
+
+    async def conversation(self, conversation_id: str) -> Object | None: ...
+
+    async def update_conversation(self, conversation_id: str, metadata: dict[str, str]) -> Object | None:
+        """Replace the metadata. The conversation, or None when there is none."""
+        ...
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        """Delete a conversation with its items; whether there was one."""
+        ...
+
+    async def add_items(self, conversation_id: str, items: Sequence[Object]) -> bool:
+        """Append items in their order; whether there was such a conversation."""
+        ...
+
+    async def items(self, conversation_id: str) -> list[Object] | None:
+        """All items, oldest first; None when there is no such conversation."""
+        ...
+
+    async def item(self, conversation_id: str, item_id: str) -> Object | None: ...
+
+    async def delete_item(self, conversation_id: str, item_id: str) -> bool: ...
+
+    async def save_turn(
+        self,
+        response: Object,
+        *,
+        input_items: Sequence[Object],
+        conversation_id: str | None,
+        new_items: Sequence[Object],
+        keep: bool,
+    ) -> bool:
+        """What a turn leaves: the response with its input (when ``keep``) and the conversation's new items.
+
+        All of it or nothing. False, and nothing written, when the conversation is gone.
+        """
+        ...
+
+    async def response(self, response_id: str) -> Object | None: ...
+
+    async def response_input(self, response_id: str) -> list[Object] | None:
+        """The input items of a response, oldest first, those of the responses before it included."""
+        ...
+
+    async def delete_response(self, response_id: str) -> bool: ...
+
+    async def close(self) -> None: ...
