@@ -11,11 +11,11 @@ class HarnessError(Exception):
     """The root: anything the harness says no to.
 
     ``message`` says what happened and where; ``hint`` what to do next; ``param`` names the value of the request that is
-    at fault (``input[3].content``), if one is. ``code`` and ``status`` override what the class says.
+    at fault (``input[3].content``), if one is. ``code``, ``type`` and ``http_status`` override what the class says.
     """
 
     status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
+    default_type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
 
     def __init__(
@@ -25,6 +25,7 @@ class HarnessError(Exception):
         hint: str = "",
         param: str | None = None,
         code: str | None = None,
+        type: str | None = None,
         http_status: int | None = None,
     ) -> None:
         super().__init__(message)
@@ -32,6 +33,7 @@ class HarnessError(Exception):
         self.hint = hint
         self.param = param
         self.code = code if code is not None else self.default_code
+        self.type = type or self.default_type
         self.http_status = http_status or self.status
 
     def __str__(self) -> str:
@@ -54,21 +56,21 @@ class InvalidRequest(HarnessError):
     """The client asked for something that its API does not allow."""
 
     status = 400
-    type = "invalid_request_error"
+    default_type = "invalid_request_error"
 
 
 class NotFound(HarnessError):
     """What the client named is not here (any more)."""
 
     status = 404
-    type = "invalid_request_error"
+    default_type = "invalid_request_error"
 
 
 class RecordingNotFound(HarnessError):
     """A miss: no recording answers the request. SDKs are told not to ask again."""
 
     status = 404
-    type = "invalid_request_error"
+    default_type = "invalid_request_error"
     default_code = "recording_not_found"
 
 
@@ -76,5 +78,5 @@ class UpstreamError(HarnessError):
     """The upstream could not be reached, broke off, or answered with something that is not its protocol."""
 
     status = 502
-    type = "server_error"
+    default_type = "server_error"
     default_code = "upstream_error"

@@ -2,21 +2,31 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
+from harness.api.body import parse_object
 from harness.recording.model import Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """A request on its way to a backend.
 
-    ``raw`` is the body as it came, byte for byte; ``authorization`` the value of that header, if the client sent one.
+    ``raw`` is the body as it came, byte for byte; ``headers`` are those that an upstream is to see, names in lower
+    case.
     """
 
-    request: Request
+    method: str
+    path: str
     raw: bytes
-    authorization: str | None = None
+    scope: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def request(self) -> Request:
+        """The request with its body decoded, on first need. Raises InvalidRequest when it is not a JSON object."""
+        return Request(self.method, self.path, parse_object(self.raw), self.scope)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,9 @@ from harness.recording.model import Json, Request
 
 Rule: TypeAlias = Callable[[dict[str, Json]], dict[str, Json]]
 
-_UNREAD = ("user", "metadata", "store", "safety_identifier", "prompt_cache_key", "stream", "stream_options")
+_UNREAD = ("user", "metadata", "store", "safety_identifier", "prompt_cache_key")
+_CHUNKED = ("/v1/chat/completions", "/v1/completions")
+"""Where a stream can answer a whole request and the reverse."""
 _SCHEMAS = ("parameters", "schema", "input_schema")
 
 
@@ -40,11 +42,12 @@ class Canonicalizer:
 
     def canonical(self, request: Request) -> dict[str, Json]:
         """``{"method", "endpoint", "body"}`` of a request, free of what no model reads. The scope is not part of it."""
-        body = copy.deepcopy(request.body)
+        body, endpoint = copy.deepcopy(request.body), endpoint_of(request.path)
         if isinstance(body, dict):
-            for rule in (*_RULES, self._bare_model, *self.rules):
+            either_way = (_either_way,) if endpoint in _CHUNKED else ()
+            for rule in (*_RULES, *either_way, self._bare_model, *self.rules):
                 body = rule(body)
-        return {"method": request.method, "endpoint": endpoint_of(request.path), "body": body}
+        return {"method": request.method, "endpoint": endpoint, "body": body}
 
     def fingerprint(self, request: Request) -> str:
         """SHA-256 of the canonical request, 64 hex digits."""
@@ -71,6 +74,10 @@ def _flatten_extra_body(body: dict[str, Json]) -> dict[str, Json]:
 
 def _drop_unread(body: dict[str, Json]) -> dict[str, Json]:
     return {name: value for name, value in body.items() if name not in _UNREAD}
+
+
+def _either_way(body: dict[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
 def _drop_nulls(body: dict[str, Json]) -> dict[str, Json]:

@@ -40,7 +40,7 @@ def aggregate(chunks: Iterable[Chunk]) -> Whole:
                 _keep(whole, name, copy.deepcopy(value))
     if whole.get("object") in ("chat.completion.chunk", "", None):
         whole["object"] = "chat.completion"
-    whole["choices"] = [choices[index] for index in sorted(choices)]
+    whole["choices"] = [_without_holes(choices[index]) for index in sorted(choices)]
     return whole
 
 
@@ -61,8 +61,16 @@ def _add_choice(choices: dict[int, Json], piece: Json) -> None:
             _merge(choice["logprobs"], value)
         elif name != "index":
             _keep(choice, name, copy.deepcopy(value))
-    for call in choice["message"].get("tool_calls") or ():
-        call.pop("index", None)
+
+
+def _without_holes(choice: Json) -> Json:
+    """A choice whose tool calls are a plain list: indices that no piece had (some servers count from 1) go."""
+    calls = choice["message"].get("tool_calls")
+    if calls:
+        for call in calls:
+            call.pop("index", None)
+        choice["message"]["tool_calls"] = [call for call in calls if call]
+    return choice
 
 
 def _merge(target: dict[str, Json], delta: dict[str, Json]) -> None:
@@ -96,9 +104,11 @@ def split(whole: Whole) -> list[Chunk]:
 
     The last chunk is the usage chunk, where the whole has a usage. What we do not know about goes into the first one.
     """
-    shared = {name: whole[name] for name in ("id", "created", "model") if name in whole}
+    shared: Chunk = {name: whole[name] for name in ("id", "created", "model") if name in whole}
     shared["object"] = "chat.completion.chunk"
-    first = {name: value for name, value in whole.items() if name not in ("choices", "usage", "object")}
+    usage = whole.get("usage")
+    apart = ("choices", "object") if usage is None else ("choices", "object", "usage")
+    first = {name: value for name, value in whole.items() if name not in apart}
     chunks: list[Chunk] = []
     for choice in whole.get("choices") or ():
         for piece in _split_choice(choice):
@@ -106,8 +116,8 @@ def split(whole: Whole) -> list[Chunk]:
             chunks.append({**head, "choices": [{"index": choice.get("index", 0), **piece}]})
     if not chunks:
         chunks.append({**first, **shared, "choices": []})
-    if "usage" in whole:
-        chunks.append({**shared, "choices": [], "usage": whole["usage"]})
+    if usage is not None:
+        chunks.append({**shared, "choices": [], "usage": usage})
     return copy.deepcopy(chunks)
 
 
@@ -167,3 +177,21 @@ def _split_call(index: int, call: Json) -> list[dict[str, Json]]:
     else:
         deltas = [call]
     return [{"delta": {"tool_calls": [{"index": index, **delta}]}} for delta in deltas]
+
+
+def aggregate_text(chunks: Iterable[Chunk]) -> Whole:
+    """The whole of a legacy text completion's stream: the texts of each choice put end to end."""
+    whole: Whole = {}
+    choices: dict[int, Json] = {}
+    for chunk in chunks:
+        for name, value in chunk.items():
+            if name != "choices":
+                _keep(whole, name, value)
+        for piece in chunk.get("choices") or ():
+            choice = choices.setdefault(piece.get("index", 0), {})
+            text = (choice.get("text") or "") + (piece.get("text") or "")
+            for name, value in piece.items():
+                _keep(choice, name, value)
+            choice["text"] = text
+    whole["choices"] = [choices[index] for index in sorted(choices)]
+    return copy.deepcopy(whole)

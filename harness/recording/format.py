@@ -24,7 +24,14 @@ _TYPES = {
     ("/v1/completions", True): "openai.types.completion.Completion",
     ("/v1/embeddings", False): "openai.types.create_embedding_response.CreateEmbeddingResponse",
 }
+_LISTING = "/v1/models"
+"""The endpoint whose answer is written as a list: its ``data`` alone, other fields beside it as ``envelope``."""
 _MODEL_TYPE = "openai.types.model.Model"
+
+_OK = 200
+_ERROR = 400
+
+_LOCAL_ENDINGS = (".local", ".localhost", ".internal", ".lan")
 
 _ERROR_TYPES = {
     400: "BadRequestError",
@@ -38,7 +45,7 @@ def loads(text: str) -> Document:
     """A file's text as a document. Raises RecordingError when it is not JSON, or not a recording."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordingError(f"not JSON: {error}", hint="Record it again, or restore the file.") from error
     if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
         raise RecordingError('not a recording: no "request" object', hint="Move the file elsewhere.")
@@ -55,45 +62,74 @@ def dumps(document: Document) -> str:
 def to_exchange(document: Document) -> Exchange:
     """What a document records. Raises RecordingError when a part that an answer needs is missing."""
     request, response = document["request"], document["response"]
-    url = request.get("url")
-    if not isinstance(url, str):
-        raise RecordingError('not a recording: "request" has no "url"', hint="Record it again.")
-    parts = urlsplit(url)
+    provider, path = _provider_and_path(request.get("url"))
+    scope = document.get("test_id")
+    if not isinstance(scope, str | None):
+        raise _broken('"test_id" is neither text nor null')
     return Exchange(
         Request(
             method=str(request.get("method", "POST")),
-            path=parts.path,
+            path=path,
             body=request["body"] if "body" in request else request.get("payload"),
-            scope=document.get("test_id"),
+            scope=scope,
         ),
-        _response(response),
-        provider=f"{parts.scheme}://{parts.netloc}",
+        _error(response) if response.get("is_exception") else _response(endpoint_of(path), response),
+        provider=provider,
         metadata=request.get("provider_metadata"),
     )
 
 
-def _response(response: dict[str, Json]) -> Response:
-    if response.get("is_exception"):
-        data = response.get("exception_data") or {}
-        status = data.get("status_code", 500)
-        body = data.get("body")
-        if not isinstance(body, dict):
-            message = response.get("exception_message") or data.get("message") or "recorded error"
-            body = {"message": message, "type": "server_error", "param": None, "code": None}
-        # An SDK's error holds what is inside "error"; whatever else an upstream sent is kept whole.
-        return Response(data["raw_body"] if "raw_body" in data else {"error": body}, status=status)
-    body = response.get("body")
-    if isinstance(body, list):
-        body = [_unwrap(item) for item in body]
-        if not response.get("is_streaming") and all(isinstance(item, dict) for item in body):
-            body = {"object": "list", "data": body}
-    return Response(
-        _unwrap(body), is_streaming=bool(response.get("is_streaming")), status=response.get("status", 200)
-    )
+def _broken(what: str) -> RecordingError:
+    return RecordingError(f"not a recording: {what}", hint="Record it again, or restore the file.")
+
+
+def _provider_and_path(url: Json) -> tuple[str, str]:
+    if not isinstance(url, str):
+        raise _broken('"request" has no "url"')
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _broken(f'"url" is not a URL: {error}') from error
+    return f"{parts.scheme}://{parts.netloc}", parts.path
+
+
+def _error(response: dict[str, Json]) -> Response:
+    data = response.get("exception_data") or {}
+    if not isinstance(data, dict):
+        raise _broken('"exception_data" is not an object')
+    body = data.get("body")
+    if not isinstance(body, dict):
+        message = response.get("exception_message") or data.get("message") or "recorded error"
+        body = {"message": message, "type": "server_error", "param": None, "code": None}
+    # An SDK's error holds what is inside "error"; whatever else an upstream sent is kept whole.
+    return Response(data.get("raw_body", {"error": body}), status=_status(data.get("status_code") or 500))
+
+
+def _response(endpoint: str, response: dict[str, Json]) -> Response:
+    if "body" not in response:
+        raise _broken('"response" has no "body"')
+    body, status = response["body"], _status(response.get("status", 200))
+    if response.get("is_streaming"):
+        if not isinstance(body, list):
+            raise _broken('a stream whose "body" is not a list')
+        return Response([_unwrap(item) for item in body], is_streaming=True, status=status)
+    if isinstance(body, list) and (endpoint == _LISTING or (body and all(map(_is_labelled, body)))):
+        body = {**response.get("envelope", {"object": "list"}), "data": [_unwrap(item) for item in body]}
+    return Response(_unwrap(body), status=status)
+
+
+def _status(value: Json) -> int:
+    if not isinstance(value, int):
+        raise _broken(f"{value!r} is not an HTTP status")
+    return value
+
+
+def _is_labelled(value: Json) -> bool:
+    return isinstance(value, dict) and "__type__" in value and "__data__" in value
 
 
 def _unwrap(value: Json) -> Json:
-    return value["__data__"] if isinstance(value, dict) and "__data__" in value else value
+    return value["__data__"] if _is_labelled(value) else value
 
 
 def to_document(exchange: Exchange) -> Document:
@@ -118,25 +154,33 @@ def to_document(exchange: Exchange) -> Document:
 
 
 def file_url(provider: str, path: str) -> str:
-    """The URL as a file has it: the provider's host says who answered, but an address that means something on one
-    machine alone (loopback, a bare IP address) is written as ``localhost``, without its port."""
+    """The URL as a file has it.
+
+    The provider's host says who answered, but an address that means something on one machine or in one network alone
+    (loopback, an IP address, a name without a dot) is written as ``localhost``, without its port.
+    """
     parts = urlsplit(provider)
-    host = parts.hostname or "localhost"
+    host = parts.hostname or ""
+    return f"http://localhost{path}" if _is_local(host) else f"{parts.scheme}://{host}{path}"
+
+
+def _is_local(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
-        local = True
     except ValueError:
-        local = host == "localhost"
-    return f"http://localhost{path}" if local else f"{parts.scheme}://{host}{path}"
+        return "." not in host or host.endswith(_LOCAL_ENDINGS)
+    return True
 
 
 def _written_response(endpoint: str, response: Response) -> dict[str, Json]:
-    if response.status >= 400:
+    if response.status >= _ERROR:
         return _written_error(response)
-    if endpoint == "/v1/models" and isinstance(response.body, dict) and isinstance(response.body.get("data"), list):
+    status = {} if response.status == _OK else {"status": response.status}
+    if endpoint == _LISTING and isinstance(response.body, dict) and isinstance(response.body.get("data"), list):
         models = [{"__type__": _MODEL_TYPE, "__data__": model} for model in response.body["data"]]
-        return {"body": models, "is_streaming": False}
-    status = {} if response.status == 200 else {"status": response.status}
+        others = {name: value for name, value in response.body.items() if name != "data"}
+        envelope = {} if others == {"object": "list"} else {"envelope": others}
+        return {**status, "body": models, "is_streaming": False, **envelope}
     label = _TYPES.get((endpoint, response.is_streaming))
     body = response.body
     if label is not None:

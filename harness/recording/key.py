@@ -35,14 +35,18 @@ def completion_id(key: str) -> str:
     return f"rec-{key[:12]}"
 
 
-def file_name(key: str, number: int = 1) -> str:
-    """The name of the ``number``-th recording of ``key`` in a sequence, counted from 1."""
-    return f"{key}.json" if number == 1 else f"{key}-{number}.json"
+def recording_name(key: str, number: int = 1) -> str:
+    """The name (the file's stem) of the ``number``-th recording of ``key`` in a sequence, counted from 1."""
+    return key if number == 1 else f"{key}-{number}"
 
 
 def parse_stem(stem: str) -> tuple[str, int]:
-    """A file's stem as ``(base, number)``; a name that is not one of a sequence is a base of its own."""
-    match = _SEQUENCE.fullmatch(stem)
+    """A file's stem as ``(base, number)``; a name that is not one of a sequence is a base of its own.
+
+    The stem may have folders before it (``chat/KEY-2``); they belong to the base.
+    """
+    folder, slash, name = stem.rpartition("/")
+    match = _SEQUENCE.fullmatch(name)
     if match is None or match[2] == "1":
         return stem, 1
-    return match[1], int(match[2])
+    return f"{folder}{slash}{match[1]}", int(match[2])

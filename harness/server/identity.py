@@ -24,6 +24,10 @@ class Identity(Protocol):
 
     async def origin(self, scope: str | None) -> Origin: ...
 
+    def end(self, origin: Origin) -> int:
+        """When what began at ``origin`` ends: now, by the same clock."""
+        ...
+
 
 class CountedIdentity:
     """Ids and times from the scope and a counter that is kept with the state.
@@ -38,6 +42,9 @@ class CountedIdentity:
         number = await self._state.count(scope or "")
         return Origin(Ids(f"{scope or ''}/{number}"), EPOCH + number)
 
+    def end(self, origin: Origin) -> int:
+        return origin.now
+
 
 class RandomIdentity:
     """Ids and times as a live service has them. ``random`` gives a fresh seed, ``clock`` Unix seconds."""
@@ -47,3 +54,6 @@ class RandomIdentity:
 
     async def origin(self, scope: str | None) -> Origin:
         return Origin(Ids(self._random()), int(self._clock()))
+
+    def end(self, origin: Origin) -> int:
+        return int(self._clock())

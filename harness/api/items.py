@@ -1,0 +1,149 @@
+"""What clients send as items, turned into items as the API shows them."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from harness.api.errors import invalid_value, missing
+from harness.api.item_kinds import KINDS, PARTS, SOURCES, Message, Reference
+from harness.api.validation import parse, path_of, unsupported, wrong_type
+
+NewId: TypeAlias = Callable[[str], str]
+"""Gives a new id that begins with the prefix it is called with."""
+
+MAX_DEPTH = 100
+"""How deep an item may be nested; deeper ones could not be written down again."""
+
+
+def parse_items(value: Any, param: str, new_id: NewId) -> list[dict[str, Any]]:
+    """A list of items as a client wrote it, each completed: with type, id, status, and content in parts.
+
+    ``param`` is the list's path in the request. A reference comes back as its type and id alone: whoever knows the
+    items resolves it. Raises InvalidRequest.
+    """
+    if not isinstance(value, list):
+        raise wrong_type(param, ["an array"], value)
+    return [_item(item, f"{param}[{place}]", new_id) for place, item in enumerate(value)]
+
+
+def _item(item: Any, path: str, new_id: NewId) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        raise wrong_type(path, ["an object"], item)
+    _check_json(item, path)
+    kind = _kind_of(item, path)
+    if kind == "message":
+        return _message(item, path, new_id)
+    if kind == "item_reference":
+        return {"type": kind, "id": parse(Reference, item, path).id}
+    return _other(kind, item, path, new_id)
+
+
+def _kind_of(item: dict[str, Any], path: str) -> str:
+    kind = item.get("type")
+    if kind is None:
+        return _untyped(item, path)
+    if not isinstance(kind, str):
+        raise wrong_type(f"{path}.type", ["a string"], kind)
+    supported = ["message", *KINDS, "item_reference"]
+    if kind not in supported:
+        raise unsupported(f"{path}.type", kind, supported)
+    return kind
+
+
+def _untyped(item: dict[str, Any], path: str) -> str:
+    if "role" in item or "content" in item:
+        return "message"
+    if set(item) - {"type"} == {"id"}:
+        return "item_reference"
+    raise missing(f"{path}.type")
+
+
+def _message(item: dict[str, Any], path: str, new_id: NewId) -> dict[str, Any]:
+    message = parse(Message, item, path)
+    content = _content(message, f"{path}.content")
+    shown = {
+        "type": "message",
+        "id": message.id or new_id("msg"),
+        "status": message.status or "completed",
+        "role": message.role,
+        "content": content,
+    }
+    return {**shown, "phase": message.phase} if message.phase else shown
+
+
+def _content(message: Message, path: str) -> list[dict[str, Any]]:
+    if not isinstance(message.content, str):
+        return _parts(message.content, path)
+    if message.role == "assistant":
+        return [{"type": "output_text", "text": message.content, "annotations": [], "logprobs": []}]
+    return [{"type": "input_text", "text": message.content}]
+
+
+def _parts(parts: list[Any], path: str) -> list[dict[str, Any]]:
+    return [_part(part, f"{path}[{place}]") for place, part in enumerate(parts)]
+
+
+def _part(part: Any, path: str) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        raise wrong_type(path, ["an object"], part)
+    kind = part.get("type")
+    if kind is None:
+        raise missing(f"{path}.type")
+    if not isinstance(kind, str):
+        raise wrong_type(f"{path}.type", ["a string"], kind)
+    if kind not in PARTS:
+        raise unsupported(f"{path}.type", kind, list(PARTS))
+    shown = parse(PARTS[kind], part, path).model_dump(exclude_none=True)
+    sources = SOURCES.get(kind, ())
+    if sources and not any(source in shown for source in sources):
+        raise missing(f"{path}.{sources[0]}")
+    return shown
+
+
+def _other(name: str, item: dict[str, Any], path: str, new_id: NewId) -> dict[str, Any]:
+    kind = KINDS[name]
+    parse(kind.model, item, path)
+    if name in ("function_call_output", "custom_tool_call_output") and isinstance(item["output"], list):
+        _parts(item["output"], f"{path}.output")
+    shown = {**item, "id": item.get("id") or new_id(kind.prefix)}
+    if kind.has_status and shown.get("status") is None:
+        shown["status"] = "completed"
+    return shown
+
+
+def _check_json(item: dict[str, Any], path: str) -> None:
+    """Refuse what Python's JSON reads and cannot write again, or not so that others read it.
+
+    That is nesting without end, numbers past all bounds (``1e999``), and halves of surrogate pairs.
+    """
+    pending: list[tuple[tuple[str | int, ...], Any]] = [((), item)]
+    while pending:
+        steps, value = pending.pop()
+        if len(steps) > MAX_DEPTH:
+            raise invalid_value(path, f"Invalid '{path}': nested more than {MAX_DEPTH} levels deep.")
+        if not _writable(value):
+            param = path_of(steps, path)
+            raise invalid_value(param, f"Invalid value for '{param}': it cannot be written as JSON in UTF-8.")
+        pending.extend(((*steps, step), inner) for step, inner in _inside(value))
+
+
+def _writable(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    texts = list(value) if isinstance(value, dict) else [value]
+    return all(_encodes(text) for text in texts if isinstance(text, str))
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _inside(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from enumerate(value)

@@ -1,0 +1,49 @@
+"""What a run did: which requests were replayed, recorded, passed on, missed."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.errors import HarnessError
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    REPLAYED = "replayed"
+    RECORDED = "recorded"
+    LIVE = "live"
+    MISSED = "missed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One request. ``recording`` is the name of what answered or was written; ``error`` why there is none."""
+
+    outcome: Outcome
+    scope: str | None
+    path: str
+    model: str
+    recording: str | None = None
+    error: HarnessError | None = None
+
+
+@dataclass(slots=True)
+class Journal:
+    """The lines of a run, in order. ``listener`` hears each as it is written."""
+
+    lines: list[Line] = field(default_factory=list)
+    listener: Callable[[Line], None] | None = None
+
+    def write(self, line: Line) -> None:
+        self.lines.append(line)
+        if self.listener is not None:
+            self.listener(line)
+
+    def count(self) -> Counter[Outcome]:
+        return Counter(line.outcome for line in self.lines)
+
+    def of(self, outcome: Outcome) -> list[Line]:
+        return [line for line in self.lines if line.outcome is outcome]

@@ -1,0 +1,56 @@
+"""``harness author``: write a recording by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import settings_from
+
+_ROLES = ("system", "developer", "user", "assistant")
+
+
+def _message(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[dict[str, str]]:
+    messages = []
+    for value in values:
+        role, equals, content = value.partition("=")
+        if not equals or role not in _ROLES:
+            raise click.BadParameter(f"{value!r}: write ROLE=TEXT, with a role of {', '.join(_ROLES)}.")
+        messages.append({"role": role, "content": content})
+    return messages
+
+
+@click.command()
+@click.option("--model", required=True, help="The model that is asked.")
+@click.option("--message", "messages", multiple=True, required=True, callback=_message, metavar="ROLE=TEXT",
+              help="A message of the request; repeat it for more.")  # fmt: skip
+@click.option("--answer", required=True, help="What the model says.")
+@click.option("--stream/--whole", default=True, show_default=True, help="Record a stream or a whole answer.")
+@click.option("--test-id", help="The scope: the test that this is for (default: shared).")
+@click.option("--path", default="/v1/chat/completions", show_default=True, help="The path of the request's URL.")
+@click.option("--recordings", metavar="DIR", help="Where to write it (default: recordings).")
+@click.option("--force", is_flag=True, help="Replace a recording that is there.")
+def author(**given: Any) -> None:
+    """Write a recording by hand: a stub that says what you want a model to say.
+
+    \b
+    Example:
+      harness author --model gpt-4o --message "user=Say hello" --answer "Hello!"
+    """
+    from harness.recording.author import author as make
+    from harness.recording.key import key
+    from harness.recording.model import Request
+    from harness.stores.directory import DirectoryStore
+    from harness.wiring import canonicalizer_of
+
+    settings = settings_from({"recordings": given["recordings"]})
+    body: dict[str, Any] = {"model": given["model"], "messages": given["messages"]}
+    if given["stream"]:
+        body["stream"] = True
+    request = Request("POST", given["path"], body, given["test_id"])
+    store = DirectoryStore(settings.recordings, canonicalizer_of(settings))
+    name = key(request)
+    if store.find(name) and not given["force"]:
+        raise click.UsageError(f"{name}.json is there already; --force replaces it.")
+    store.save(make(request, given["answer"]), name)
+    click.echo(str(Path(store.where) / f"{name}.json"))

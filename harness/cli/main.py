@@ -1,0 +1,55 @@
+"""The command ``harness``: gathers the commands, each imported when it is called, and renders errors."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError
+
+_COMMANDS = {
+    # name: (module, its click command)
+    "serve": ("harness.cli.serve", "serve"),
+    "demo": ("harness.cli.demo", "demo"),
+    "author": ("harness.cli.author", "author"),
+    "diff": ("harness.cli.diff", "diff_command"),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: starting one does not pay for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    """Record what a language model's API answered, once; answer from the recordings ever after.
+
+    \b
+    harness demo                          see it work, offline
+    harness serve                         replay recordings/ to any client
+    harness serve --mode record-if-missing --upstream URL
+    """
+
+
+def main() -> None:
+    """The console script. A user's mistake ends with a sentence, a hint and exit code 2."""
+    try:
+        cli()
+    except HarnessError as error:
+        click.echo(f"harness: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        sys.exit(2)

@@ -1,0 +1,32 @@
+"""Flags that several commands share, and the settings that follow from them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.settings import Settings, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--mode", metavar="MODE", help="replay (default), record, record-if-missing or live."),
+    click.option("--recordings", metavar="DIR", help="Where recordings are kept (default: recordings)."),
+    click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1)."),
+    click.option("--strict", is_flag=True, default=None, help="Answer by key alone; no fall-back by fingerprint."),
+    click.option("--state", metavar="PATH", help="SQLite file for conversations and responses (default: memory)."),
+)
+
+
+def with_settings(command: F) -> F:
+    """Give a command the flags from which ``settings_from`` makes settings."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def settings_from(flags: dict[str, Any]) -> Settings:
+    """Flags, the environment and the nearest pyproject.toml as settings. A directory given by a flag is from here."""
+    return load(flags, os.environ, Path.cwd())

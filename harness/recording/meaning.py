@@ -1,0 +1,300 @@
+"""What an answer says: its stream put together, noise set aside, arguments parsed. What ``diff`` compares.
+
+Noise is what changes from one call to the next though nobody said anything different: ids, times, padding, fingerprints
+of the upstream's machines, verdicts of its filters, opaque signatures, seeds. Null, an empty text and an empty list say
+as little as what is absent, for streams and wholes spell "nothing" differently. None of this reaches into the arguments
+of a tool call or into the text: there every value counts.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from harness.recording.chunks import aggregate
+from harness.recording.model import Json, Response
+
+Shape: TypeAlias = Literal["chat", "message", "response", "embeddings", "models", "other", "error"]
+
+_NOISE = frozenset({
+    *("id", "call_id", "item_id", "previous_response_id", "request_id", "response_id", "x_groq"),
+    *("created", "created_at", "completed_at", "expires_at", "timings", "time_info", "object"),
+    *("obfuscation", "system_fingerprint", "service_tier", "seed", "provider", "kv_transfer_params"),
+    *("prompt_filter_results", "content_filter_results", "content_filter_result", "content_filter_offsets"),
+    *("signature", "thought_signature", "encrypted_content", "extra_content", "token_id", "token_ids"),
+})  # fmt: skip
+_VERBATIM = ("input", "arguments")
+_EMPTY: tuple[Json, ...] = (None, "", [], {})
+_UNSTABLE_IDS = re.compile(r"\breq(?:uest)?[_-]\w{8,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
+_TOO_MANY_REQUESTS = 429
+
+
+class Block(str):
+    """JSON text that stands for a long row of numbers, which is one thing to a reader and compared as one."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer by its meaning. ``shape`` says how to read ``value``; a failure has the shape ``error``."""
+
+    shape: Shape
+    value: Json
+
+    @property
+    def failed(self) -> bool:
+        return self.shape == "error"
+
+
+def answer(response: Response) -> Answer:
+    """What a response says, in a form in which two that say the same are equal."""
+    body = _whole(response.body) if response.is_streaming else response.body
+    error = body.get("error") if isinstance(body, dict) else None
+    if response.status >= 400 or error:
+        return Answer("error", _error(response.status, error or body))
+    shape = _shape(body)
+    return Answer(shape, _FORMS[shape](body))
+
+
+def parsed(text: Json) -> Json:
+    """A text that holds a JSON object or array, parsed; any other value as it is. ``1.0`` is ``1``."""
+    if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        return json.loads(text, parse_float=_number)
+    except (ValueError, RecursionError):
+        return text
+
+
+def same(old: Json, new: Json) -> bool:
+    """Whether two JSON values are equal. Python alone takes ``true`` for ``1``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(same(value, new[name]) for name, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(same, old, new))
+    return isinstance(old, bool) == isinstance(new, bool) and bool(old == new)
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _shape(body: Json) -> Shape:
+    if not isinstance(body, dict):
+        return "other"
+    data = body.get("data")
+    items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
+    if isinstance(body.get("choices"), list):
+        return "chat"
+    if body.get("type") == "message" and isinstance(body.get("content"), list):
+        return "message"
+    if isinstance(body.get("output"), list):
+        return "response"
+    if items and all("embedding" in item for item in items):
+        return "embeddings"
+    if body.get("object") == "model" or (items and all(item.get("object") == "model" for item in items)):
+        return "models"
+    return "other"
+
+
+# Streams: to the whole that they spell out.
+
+
+def _whole(stream: Json) -> Json:
+    pieces = stream if isinstance(stream, list) else []
+    events = [event for event in _events(pieces) if isinstance(event, dict)]
+    if any(isinstance(event.get("choices"), list) for event in events):
+        return _completion(events)
+    if any(event.get("type") == "message_start" for event in events):
+        return _message_of(events)
+    finals = [event["response"] for event in events if isinstance(event.get("response"), dict)]
+    if finals:
+        return finals[-1]
+    failures = [event for event in events if event.get("error")]
+    return failures[0] if failures else stream
+
+
+def _events(pieces: list[Json]) -> Iterable[Json]:
+    """Chunks as they are; of lines of SSE text, what stands behind ``data:``."""
+    for piece in pieces:
+        if not isinstance(piece, str):
+            yield piece
+            continue
+        for line in piece.splitlines():
+            if line.startswith("data:"):
+                yield parsed(line.removeprefix("data:").strip())
+
+
+def _completion(chunks: list[dict[str, Json]]) -> Json:
+    """Chunks of a chat or of a legacy text completion, whose pieces of text are aggregated like a chat's content."""
+    legacy = not any("delta" in choice for chunk in chunks for choice in _choices(chunk))
+    whole = aggregate(_slim(chunk, legacy=legacy) for chunk in chunks)
+    for choice in whole["choices"] if legacy else ():
+        choice["text"] = choice.pop("message").get("content", "")
+    return whole
+
+
+def _choices(chunk: dict[str, Json]) -> list[dict[str, Json]]:
+    choices = chunk.get("choices")
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+
+
+def _slim(chunk: dict[str, Json], *, legacy: bool) -> dict[str, Json]:
+    """A chunk without its noise: most of a stream is the same few fields, said again and again."""
+    slim = {name: value for name, value in chunk.items() if value is not None and name not in _NOISE}
+    slim["choices"] = []
+    for choice in _choices(chunk):
+        kept = {name: value for name, value in choice.items() if value is not None and name not in _NOISE}
+        # Together's chunks of a chat carry the piece of text a second time.
+        text = kept.pop("text", "")
+        delta = {"content": text} if legacy else kept.get("delta") or {}
+        kept["delta"] = {name: value for name, value in delta.items() if value is not None}
+        slim["choices"].append(kept)
+    return slim
+
+
+def _message_of(events: list[dict[str, Json]]) -> Json:
+    """Anthropic's events: a message, its blocks opened and continued one after the other, an ending."""
+    message: dict[str, Json] = {}
+    blocks: dict[int, dict[str, Json]] = {}
+    for event in events:
+        kind, index = event.get("type"), event.get("index", 0)
+        if kind == "message_start":
+            message |= event.get("message") or {}
+        elif kind == "content_block_start":
+            blocks[index] = dict(event.get("content_block") or {})
+        elif kind == "content_block_delta":
+            _continue(blocks.setdefault(index, {}), event.get("delta") or {})
+        elif kind == "message_delta":
+            usage = {**(message.get("usage") or {}), **(event.get("usage") or {})}
+            message |= {**(event.get("delta") or {}), "usage": usage}
+        elif kind == "error":
+            message["error"] = event.get("error") or event
+    return {**message, "type": "message", "content": [blocks[index] for index in sorted(blocks)]}
+
+
+def _continue(block: dict[str, Json], delta: dict[str, Json]) -> None:
+    for name, value in delta.items():
+        if name == "partial_json":
+            before = block.get("input")
+            block["input"] = (before if isinstance(before, str) else "") + value
+        elif name == "citation":
+            block["citations"] = [*(block.get("citations") or []), value]
+        elif name != "type" and isinstance(value, str):
+            block[name] = block.get(name, "") + value
+
+
+# Forms: an answer of each shape, free of noise.
+
+
+def _clean(value: Json) -> Json:
+    if isinstance(value, dict):
+        cleaned = {
+            name: parsed(json.dumps(item)) if name in _VERBATIM and not isinstance(item, str) else _clean(item)
+            for name, item in value.items()
+            if name not in _NOISE and item not in _EMPTY
+        }
+        return {name: item for name, item in cleaned.items() if item not in _EMPTY}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _chat(body: Json) -> Json:
+    choices = sorted(_choices(body), key=_index)
+    return {**_clean({**body, "choices": None}), "choices": [_choice(choice) for choice in choices]}
+
+
+def _index(item: dict[str, Json]) -> int:
+    index = item.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def _choice(choice: dict[str, Json]) -> Json:
+    form = _clean({name: value for name, value in choice.items() if name not in ("index", "message", "text", "logprobs")})
+    if choice.get("logprobs"):
+        form["logprobs"] = Block(json.dumps(choice["logprobs"], sort_keys=True))
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return {**form, "text": choice.get("text") or ""}
+    said = _clean({name: value for name, value in message.items() if name not in ("role", "tool_calls")})
+    said.setdefault("content", "")
+    calls = message.get("tool_calls")
+    said["tool_calls"] = [_call(call) for call in calls] if isinstance(calls, list) else []
+    if isinstance(said.get("function_call"), dict):
+        said["function_call"] = _function(said["function_call"])
+    return {**form, "message": said}
+
+
+def _call(call: Json) -> Json:
+    if not isinstance(call, dict):
+        return call
+    form: dict[str, Json] = _clean({name: value for name, value in call.items() if name != "index"})
+    if form.get("type") == "function":
+        del form["type"]
+    if isinstance(call.get("function"), dict):
+        form["function"] = _function(form.get("function", {}))
+    return form
+
+
+def _function(function: dict[str, Json]) -> Json:
+    # A tool without parameters is called with "{}" by some upstreams and with "" by others.
+    return {**function, "arguments": parsed(function.get("arguments") or "{}")}
+
+
+def _message(body: Json) -> Json:
+    form = _clean({name: value for name, value in body.items() if name not in ("role", "type", "content")})
+    blocks = [_clean(block) for block in body["content"]]
+    for block in blocks:
+        if isinstance(block, dict) and block.get("type") in ("tool_use", "server_tool_use"):
+            block["input"] = parsed(block.get("input") or "{}")
+    return {**form, "content": blocks}
+
+
+def _response(body: Json) -> Json:
+    items = [_clean(item) for item in body["output"]]
+    for item in items:
+        if isinstance(item, dict) and "arguments" in item:
+            item["arguments"] = parsed(item["arguments"])
+    return {**_clean({**body, "output": None}), "output": items}
+
+
+def _embeddings(body: Json) -> Json:
+    items = sorted(body["data"], key=_index)
+    data = [
+        {**_clean(item), "embedding": _vector(item["embedding"])} if isinstance(item, dict) else item for item in items
+    ]
+    return {**_clean({**body, "data": None}), "data": data}
+
+
+def _vector(vector: Json) -> Json:
+    return Block(json.dumps(vector)) if isinstance(vector, list) else vector
+
+
+def _models(body: Json) -> Json:
+    """Models by their names: that list has no order, and an id that is no noise."""
+    models = body["data"] if isinstance(body.get("data"), list) else [body]
+    return {"models": {str(model.get("id")): _clean(model) for model in models if isinstance(model, dict)}}
+
+
+_FORMS = {
+    "chat": _chat,
+    "message": _message,
+    "response": _response,
+    "embeddings": _embeddings,
+    "models": _models,
+    "other": _clean,
+}
+
+
+def _error(status: int, error: Json) -> Json:
+    form = {"status": status, "error": _clean(error)}
+    message = error.get("message") if isinstance(error, dict) else None
+    if isinstance(message, str):
+        stable = _UNSTABLE_IDS.sub("(id)", message)
+        # How long to wait, and how much is used up, is another number each time.
+        form["error"]["message"] = re.sub(r"[\d.]+", "#", stable) if status == _TOO_MANY_REQUESTS else stable
+    return form

@@ -1,0 +1,85 @@
+"""The application: every route, with and without a scope in its path, and one middleware that renders errors."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+
+from harness.api.errors import error_body
+from harness.errors import HarnessError, InvalidRequest, NotFound
+from harness.server import conversations, inference, responses
+from harness.server.context import SCOPE_PREFIX, SERVICES, Services
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LARGEST_BODY = 512 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+def make_app(services: Services) -> web.Application:
+    """The server's application over the parts that wiring has chosen; closing it closes them."""
+    app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
+    app[SERVICES] = services
+    routes = [*inference.ROUTES, *conversations.ROUTES, *responses.ROUTES]
+    for method, path, handler in routes:
+        for prefix in ("", SCOPE_PREFIX):
+            app.router.add_route(method, prefix + path, handler)
+    app.router.add_route("GET", "/health", _health)
+    app.router.add_route("*", "/{rest:.*}", _not_served(_summary((method, path) for method, path, _ in routes)))
+    app.on_response_prepare.append(_without_clock)
+    app.on_cleanup.append(_close)
+    return app
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _without_clock(_: web.Request, response: web.StreamResponse) -> None:
+    """Nothing of the machine or the hour in an answer: the same request gets the same bytes."""
+    response.headers.popall("Date", None)
+    response.headers.popall("Server", None)
+
+
+async def _close(app: web.Application) -> None:
+    await app[SERVICES].backend.close()
+    await app[SERVICES].state.close()
+
+
+def _summary(routes: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{method} {path}" for method, path in [*routes, ("GET", "/health")])
+
+
+def _not_served(served: str) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        raise NotFound(
+            f"Unknown request URL: {request.method} {request.path}.",
+            hint=f"Served here: {served}. A base URL ends in /v1.",
+            code="unknown_url",
+        )
+
+    return handler
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as OpenAI's body. An SDK must not ask again where asking again cannot help."""
+    try:
+        return await handler(request)
+    except HarnessError as error:
+        return error_response(error)
+    except web.HTTPRequestEntityTooLarge as error:
+        too_large = InvalidRequest(f"The body is larger than {_LARGEST_BODY} bytes.", code="request_too_large")
+        return error_response(too_large, status=error.status)
+    except web.HTTPException:
+        raise
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.path)
+        return error_response(HarnessError("The harness failed on this request.", hint="Its log has the details."))
+
+
+def error_response(error: HarnessError, status: int | None = None) -> web.Response:
+    """The HTTP answer that says ``error``."""
+    return web.json_response(
+        error_body(error), status=status or error.http_status, headers={"x-should-retry": "false"}
+    )

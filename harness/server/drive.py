@@ -1,0 +1,161 @@
+"""Running a turn: its commands carried out, in order, and what came of them fed back."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.api import sse
+from harness.backends.protocol import Answer, Backend, Call
+from harness.errors import HarnessError, InvalidRequest, NotFound, UpstreamError
+from harness.recording.answer import STREAM_TYPE
+from harness.recording.chunks import split
+from harness.stores.protocol import StateStore
+from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
+from harness.turn.machine import Plan, Turn
+
+CHAT_PATH = "/v1/chat/completions"
+
+
+@dataclass(slots=True)
+class Driver:
+    """Drives turns over a backend and a state store. ``clock`` gives the time of an ending, in Unix seconds.
+
+    ``recordings`` gathers the names of the recordings that answered.
+    """
+
+    backend: Backend
+    state: StateStore
+    scope: str | None
+    headers: dict[str, str]
+    clock: Callable[[], int]
+    recordings: list[str] = field(default_factory=list)
+
+    async def drive(self, plan: Plan, emit: Callable[[dict[str, Any]], Awaitable[None]]) -> dict[str, Any]:
+        """Run a turn to its end; each event goes to ``emit``. The Response as it ended.
+
+        Raises HarnessError when the backend refuses before anything was emitted.
+        """
+        turn = Turn(plan)
+        inputs: list[AsyncIterator[Input]] = [_just(Begin())]
+        while inputs:
+            async with aclosing(inputs.pop()) as arriving:  # type: ignore[type-var]  # all of them are generators
+                async for what in arriving:
+                    for command in _receive(turn, what):
+                        match command:
+                            case Emit(event):
+                                await emit(event)
+                            case Ask(body):
+                                inputs.append(self._ask(body))
+                            case Keep():
+                                inputs.append(self._keep(plan, command))
+                            case Refuse(error):
+                                raise error
+        return turn.response
+
+    async def _ask(self, body: dict[str, Any]) -> AsyncIterator[Input]:
+        call = Call("POST", CHAT_PATH, json.dumps(body).encode(), self.scope, self.headers)
+        try:
+            answer = await self.backend.send(call)
+            if answer.status >= 400:
+                raise refusal(answer)
+            if answer.recording:
+                self.recordings.append(answer.recording)
+            yield Opened()
+            async for chunk in _chunks(answer):
+                yield Chunk(chunk)
+            yield Ended(self.clock())
+        except HarnessError as error:
+            yield Failed(error)
+
+    async def _keep(self, plan: Plan, command: Keep) -> AsyncIterator[Input]:
+        kept = await self.state.save_turn(
+            command.response,
+            input_items=[*plan.history, *plan.input_items],
+            conversation_id=plan.conversation_id if command.append else None,
+            new_items=command.new_items,
+            keep=plan.wanted.keeps,
+        )
+        if kept:
+            yield Kept()
+        else:
+            yield Failed(NotFound(f"Conversation with id '{plan.conversation_id}' was deleted during the turn."))
+
+
+def _receive(turn: Turn, what: Input) -> list[Command]:
+    """The turn's commands; a chunk that is none (``"choices": 7``) is the upstream's failure, not ours."""
+    try:
+        return turn.receive(what)
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        if not isinstance(what, Chunk):
+            raise
+        broken = UpstreamError(f"The upstream sent what is no chunk of a chat completion: {error!r}", hint="Ask again.")
+        return turn.receive(Failed(broken))
+
+
+async def _just(what: Input) -> AsyncIterator[Input]:
+    yield what
+
+
+async def _chunks(answer: Answer) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of an answer, whether it is a stream, a prepared stream or a whole completion."""
+    if answer.media_type != STREAM_TYPE:
+        for chunk in split(_object(answer.body or b"")):
+            yield chunk
+        return
+    decoder = sse.Decoder()
+    async for piece in _pieces(answer):
+        for event in decoder.feed(piece):
+            if event.data != "[DONE]":
+                yield _checked(_object(event.data.encode()))
+
+
+async def _pieces(answer: Answer) -> AsyncIterator[bytes]:
+    if answer.stream is None:
+        yield answer.body or b""
+        return
+    async for piece in answer.stream:
+        yield piece
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UpstreamError("The upstream sent what is no chat completion.", hint="Ask again.")
+    return value
+
+
+def _checked(chunk: dict[str, Any]) -> dict[str, Any]:
+    """The chunk, unless it is the error with which an upstream ends a stream that failed."""
+    error = chunk.get("error")
+    if error is None:
+        return chunk
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    raise UpstreamError(str(fields.get("message")), code=_text(fields.get("code")), type=_text(fields.get("type")))
+
+
+def refusal(answer: Answer) -> HarnessError:
+    """An upstream's error answer as ours: its status, its message, its type, its code."""
+    try:
+        error = json.loads(answer.body or b"{}").get("error")
+    except (ValueError, AttributeError):
+        error = None
+    fields = error if isinstance(error, dict) else {}
+    text = (answer.body or b"").decode(errors="replace")[:300]
+    message = fields.get("message") or f"The upstream answered {answer.status}: {text}"
+    kind = InvalidRequest if answer.status < 500 else UpstreamError
+    return kind(
+        str(message),
+        param=_text(fields.get("param")),
+        code=_text(fields.get("code")),
+        type=_text(fields.get("type")),
+        http_status=answer.status,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

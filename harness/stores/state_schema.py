@@ -1,0 +1,92 @@
+"""The tables that keep conversations, their items, responses and counters, in whatever SQL database.
+
+The tables' names begin with ``harness_``, so that a database may hold other things as well.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
+
+from harness.errors import SettingsError
+
+VERSION = 1
+"""Of this schema. A change that older code cannot read or write raises it."""
+
+_POSTGRES_LOCK = 7_310_582_401
+"""Any number that no one else takes: PostgreSQL lets one client at a time create the tables."""
+
+TABLES = MetaData()
+
+schema = Table("harness_schema", TABLES, Column("version", Integer, primary_key=True, autoincrement=False))
+
+conversations = Table(
+    "harness_conversations",
+    TABLES,
+    Column("id", Text, primary_key=True),
+    Column("data", JSON, nullable=False),
+)
+
+# Positions are never used again (sqlite_autoincrement): an item that comes later stands later, whatever was deleted.
+items = Table(
+    "harness_items",
+    TABLES,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("conversation_id", ForeignKey(conversations.c.id, ondelete="CASCADE"), nullable=False),
+    Column("id", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("conversation_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+responses = Table(
+    "harness_responses",
+    TABLES,
+    Column("id", Text, primary_key=True),
+    Column("data", JSON, nullable=False),
+    Column("input", JSON, nullable=False),
+)
+
+counters = Table(
+    "harness_counters",
+    TABLES,
+    Column("scope", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+
+def prepare(connection: Connection) -> None:
+    """Create what is not there, within one transaction. Raises SettingsError for a schema newer than ours."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
+    found = _version(connection)
+    if found is None:
+        TABLES.create_all(connection)
+        connection.execute(insert(schema), {"version": VERSION})
+    elif found > VERSION:
+        where = connection.engine.url.render_as_string()
+        raise SettingsError(
+            f"The state in {where} was written by a newer harness: its schema is version {found}, "
+            f"and this one knows {VERSION} at most.",
+            hint="Upgrade with: pip install --upgrade harness. Or name another place for the state.",
+        )
+
+
+def _version(connection: Connection) -> int | None:
+    if not inspect(connection).has_table(schema.name):
+        return None
+    found: int | None = connection.scalar(select(func.max(schema.c.version)))
+    return found

@@ -1,0 +1,148 @@
+"""The turn: from a request to the last event, as a state machine without I/O.
+
+``receive(input)`` answers with commands; whoever drives it carries them out in order and feeds back what came of them.
+The whole of it is the table ``_TRANSITIONS``: which input is expected in which state, and what it leads to. What the
+table does not name is a mistake of the driver's, except after the end, where stragglers are passed over.
+
+Nothing is sent before the backend has begun to answer: until then an error is an HTTP error, not an event.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from harness.api.responses import CreateResponse, response_object, usage_object
+from harness.errors import HarnessError
+from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
+from harness.turn.ids import Ids
+from harness.turn.messages import Item
+from harness.turn.output import Output
+from harness.turn.question import chat_body
+
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Finish reasons that leave a response incomplete, and OpenAI's words for why."""
+
+_FAILURES = ("server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_image", "invalid_base64_image",
+             "invalid_image_url", "image_too_large", "image_file_not_found", "image_parse_error",
+             "image_content_policy_violation", "unsupported_image_media_type")  # fmt: skip
+"""The codes that a failed response may have (OpenAI's ``ResponseErrorCode``, as far as a chat upstream gives them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a turn needs to know: the request, the items before its input, its input, and its conversation's id."""
+
+    wanted: CreateResponse
+    history: list[Item]
+    input_items: list[Item]
+    conversation_id: str | None
+    ids: Ids
+    now: int
+
+
+class State(Enum):
+    """Where a turn stands."""
+
+    NEW = auto()
+    ASKING = auto()
+    STREAMING = auto()
+    KEEPING = auto()
+    GIVING_UP = auto()
+    ENDED = auto()
+
+
+class Turn:
+    """One turn. ``response`` is the Response object as it stands."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.state = State.NEW
+        self.response = response_object(
+            plan.wanted,
+            response_id=plan.ids.new("resp"),
+            created_at=plan.now,
+            conversation_id=plan.conversation_id,
+        )
+        self._plan = plan
+        self._output = Output(plan.ids)
+        self._events = 0
+
+    def receive(self, what: Input) -> list[Command]:
+        """The commands that follow from an input, to be carried out in order."""
+        if self.state is State.ENDED:
+            return []
+        return list(_TRANSITIONS[self.state, type(what)](self, what))
+
+    def _begin(self, _: Input) -> Iterator[Command]:
+        self.state = State.ASKING
+        yield Ask(chat_body(self._plan.wanted, [*self._plan.history, *self._plan.input_items]))
+
+    def _refuse(self, what: Failed) -> Iterator[Command]:
+        self.state = State.ENDED
+        yield Refuse(what.error)
+
+    def _open(self, _: Input) -> Iterator[Command]:
+        self.state = State.STREAMING
+        yield self._emit({"type": "response.created", "response": dict(self.response)})
+        yield self._emit({"type": "response.in_progress", "response": dict(self.response)})
+
+    def _chunk(self, what: Chunk) -> Iterator[Command]:
+        yield from self._say(self._output.add(what.data))
+
+    def _finish(self, what: Ended) -> Iterator[Command]:
+        self.state = State.KEEPING
+        output, reason = self._output, _INCOMPLETE.get(self._output.finish_reason or "")
+        status = "incomplete" if reason else "completed"
+        yield from self._say(output.close(status))
+        self.response |= {
+            "status": status,
+            "incomplete_details": {"reason": reason} if reason else None,
+            "completed_at": None if reason else what.now,
+            "output": list(output.items),
+            "usage": usage_object(output.usage) if output.usage else None,
+            "service_tier": output.service_tier or self.response["service_tier"],
+        }
+        yield Keep(dict(self.response), (*self._plan.input_items, *output.items), append=True)
+
+    def _complete(self, _: Input) -> Iterator[Command]:
+        self.state = State.ENDED
+        yield self._emit({"type": f"response.{self.response['status']}", "response": dict(self.response)})
+
+    def _fail(self, what: Failed) -> Iterator[Command]:
+        """In mid-stream: what was said stays said, but the conversation does not get it."""
+        self.state = State.GIVING_UP
+        self.response |= {
+            "status": "failed",
+            "error": _failure(what.error),
+            "incomplete_details": None,
+            "completed_at": None,
+            "output": [],
+        }
+        yield Keep(dict(self.response), (), append=False)
+
+    def _emit(self, event: dict[str, Any]) -> Emit:
+        self._events += 1
+        return Emit({"type": event["type"], "sequence_number": self._events - 1} | event)
+
+    def _say(self, events: Iterable[dict[str, Any]]) -> Iterator[Command]:
+        return map(self._emit, events)
+
+
+def _failure(error: HarnessError) -> dict[str, str]:
+    code = error.code if error.code in _FAILURES else "server_error"
+    return {"code": code, "message": str(error)}
+
+
+_TRANSITIONS: dict[tuple[State, type[Input]], Callable[[Turn, Any], Iterator[Command]]] = {
+    (State.NEW, Begin): Turn._begin,
+    (State.ASKING, Failed): Turn._refuse,
+    (State.ASKING, Opened): Turn._open,
+    (State.STREAMING, Chunk): Turn._chunk,
+    (State.STREAMING, Ended): Turn._finish,
+    (State.STREAMING, Failed): Turn._fail,
+    (State.KEEPING, Kept): Turn._complete,
+    (State.KEEPING, Failed): Turn._fail,
+    # A response that failed is shown as failed even where it could not be written down.
+    (State.GIVING_UP, Kept): Turn._complete,
+    (State.GIVING_UP, Failed): Turn._complete,
+}
