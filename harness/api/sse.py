@@ -2,12 +2,15 @@
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 DONE = b"data: [DONE]\n\n"
 """What ends a stream of chunks."""
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +30,25 @@ class Decoder:
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-        self._buffer = ""
+        self._rest = ""
+        self._after_cr = False
         self._data: list[str] = []
         self._name = ""
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that ``data`` completes."""
-        self._buffer += self._text.decode(data)
-        for line in self._lines():
+        for line in self._lines(self._text.decode(data)):
             event = self._line(line)
             if event is not None:
                 yield event
 
-    def _lines(self) -> list[str]:
-        # A CR at the very end may be half of a CRLF: it waits for what follows.
-        held = "\r" if self._buffer.endswith("\r") else ""
-        whole = self._buffer.removesuffix("\r") if held else self._buffer
-        *lines, rest = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._buffer = rest + held
+    def _lines(self, text: str) -> list[str]:
+        if self._after_cr and text:
+            # The CR has ended its line already; this LF is the other half of a CRLF.
+            text = text.removeprefix("\n")
+            self._after_cr = False
+        self._after_cr = self._after_cr or text.endswith("\r")
+        *lines, self._rest = _LINE_END.split(self._rest + text)
         return lines
 
     def _line(self, line: str) -> Event | None:
@@ -62,9 +66,12 @@ class Decoder:
 
 
 def encode(data: str, name: str | None = None) -> bytes:
-    """One event as bytes, ``event:`` (where it has a name) and ``data:`` together."""
+    """One event as bytes, ``event:`` (where it has a name) and ``data:`` together.
+
+    A CR in the data becomes a newline: the protocol knows no difference.
+    """
     head = f"event: {name}\n" if name else ""
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    lines = "".join(f"data: {line}\n" for line in _LINE_END.split(data))
     return f"{head}{lines}\n".encode()
 
 

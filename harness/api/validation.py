@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from harness.api.errors import invalid_value, missing
 from harness.errors import InvalidRequest
 
 M = TypeVar("M", bound=BaseModel)
+
+ErrorDetails: TypeAlias = Mapping[str, Any]
+"""One complaint of pydantic's: ``type``, ``loc``, ``msg``, ``input``, and sometimes ``ctx``."""
 
 ID_PATTERN = r"^[!-~]+$"
 MAX_ID = 256

@@ -1,8 +1,13 @@
 """``harness diff``: what changed between two directories of recordings."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from harness.recording.diff import Diff
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -25,26 +30,43 @@ def diff_command(context: click.Context, old: Path, new: Path, as_json: bool) ->
 
     Exit code: 0 nothing differs, 1 something does, 2 nothing could be compared.
     """
-    from harness.recording.diff import diff
-    from harness.stores.reading import read_directory
+    found = _compare(old, new)
+    _show(found, as_json=as_json)
+    context.exit(0 if found.is_equal else 1)
 
+
+def _compare(old: Path, new: Path) -> "Diff":
+    """The diff; broken files are named on stderr. Raises UsageError when there is nothing to compare."""
+    from harness.errors import HarnessError
+    from harness.recording.diff import diff
+    from harness.settings import load
+    from harness.stores.reading import read_directory
+    from harness.wiring import canonicalizer_of
+
+    try:
+        canonicalizer = canonicalizer_of(load({}, os.environ, Path.cwd()))
+    except HarnessError as error:
+        raise click.UsageError(str(error)) from error
     (before, broken_before), (after, broken_after) = read_directory(old), read_directory(new)
     for place, broken in ((old, broken_before), (new, broken_after)):
         for line in broken:
             click.echo(f"Could not be read: {place}/{line}", err=True)
     if not before and not after:
         raise click.UsageError(f"No recordings in {old} or {new}.")
-    found = diff(before, after)
+    found = diff(before, after, canonicalizer)
     if (broken_before or broken_after) and not found.pairs:
-        raise click.UsageError(f"Nothing to compare: no recording of {old} has its counterpart in {new}.")
+        raise click.UsageError("Nothing could be compared: mend the files named above, or record them again.")
+    return found
+
+
+def _show(found: "Diff", *, as_json: bool) -> None:
     if as_json:
         from harness.report.diff_json import render_json
 
         click.echo(render_json(found), nl=False)
-    else:
-        from rich.console import Console
+        return
+    from rich.console import Console
 
-        from harness.report.diff_terminal import print_diff
+    from harness.report.diff_terminal import print_diff
 
-        print_diff(found, Console(highlight=False))
-    context.exit(0 if found.is_equal else 1)
+    print_diff(found, Console(highlight=False))

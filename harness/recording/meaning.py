@@ -49,13 +49,17 @@ class Answer:
 
 
 def answer(response: Response) -> Answer:
-    """What a response says, in a form in which two that say the same are equal."""
-    body = _whole(response.body) if response.is_streaming else response.body
-    error = body.get("error") if isinstance(body, dict) else None
-    if response.status >= 400 or error:
-        return Answer("error", _error(response.status, error or body))
-    shape = _shape(body)
-    return Answer(shape, _FORMS[shape](body))
+    """What a response says, in a form in which two that say the same are equal. Total: any JSON has an answer."""
+    try:
+        body = _whole(response.body) if response.is_streaming else response.body
+        error = body.get("error") if isinstance(body, dict) else None
+        if response.status >= 400 or error:
+            return Answer("error", _error(response.status, error or body))
+        shape = _shape(body)
+        return Answer(shape, _FORMS[shape](body))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # A file may hold anything under the name of a completion: what is not built like one is compared as it stands.
+        return Answer("other", _clean(response.body))
 
 
 def parsed(text: Json) -> Json:

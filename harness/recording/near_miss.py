@@ -85,7 +85,8 @@ def miss_error(
     ]
     if nearest is not None:
         of = f" ({nearest.scope})" if nearest.scope else ""
-        lines += [f"Nearest: {nearest.name[:12]}{of}, which differs in", *nearest.lines()]
+        how = "differs in" if nearest.places else "means the same, but is not the very same request"
+        lines += [f"Nearest: {nearest.name[:12]}{of}, which {how}", *nearest.lines()]
     if broken:
         lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
     return RecordingNotFound("\n".join(lines), hint=f"Record it:  {record_command(request)}")
@@ -107,7 +108,8 @@ def _shown(place: Place) -> tuple[str, str, str]:
     old, new = _text(place.old), _text(place.new)
     if isinstance(place.old, str) and isinstance(place.new, str):
         # Long texts are shown from where they part.
-        start = next((i for i, (a, b) in enumerate(zip(place.old, place.new, strict=False)) if a != b), 0)
+        pairs = enumerate(zip(place.old, place.new, strict=False))
+        start = next((at for at, (one, other) in pairs if one != other), min(len(place.old), len(place.new)))
         if start > _SHOWN_TEXT // 2:
             old = _text("…" + place.old[start - 10 :])
             new = _text("…" + place.new[start - 10 :])

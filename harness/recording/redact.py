@@ -11,6 +11,8 @@ from harness.recording.model import Json
 
 PLACEHOLDER = "[redacted]"
 
+_SHORTEST_KNOWN = 8
+
 _SECRETS = re.compile(
     r"\bsk-[A-Za-z0-9_-]{20,}"  # OpenAI's, Anthropic's and their imitators' keys
     r"|(?<=\bBearer )[A-Za-z0-9._~+/-]{20,}=*"
@@ -23,7 +25,8 @@ def redact(value: Json, known: Iterable[str] = ()) -> Json:
     ``known`` are secrets that are at hand (the upstream's key), whatever they look like. A value without secrets comes
     back as it is, not copied.
     """
-    known = [secret for secret in known if len(secret) >= 8]
+    # The longest first: one that is part of another would leave the other's rest.
+    known = sorted((secret for secret in known if len(secret) >= _SHORTEST_KNOWN), key=len, reverse=True)
     return _redact(value, known)
 
 

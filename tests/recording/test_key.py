@@ -61,13 +61,6 @@ def test_every_sample_with_an_ordinary_name_of_other_endpoints_is_named_by_its_k
     assert [file for file in named_by_hash if key(request_of(file)) != file.stem] == []
 
 
-def test_a_model_listing_is_named_by_its_key_wherever_a_suffix_was_added(samples: list[Path]) -> None:
-    files = [file for file in samples if file.stem.startswith("models-")]
-
-    assert files
-    assert all(key(request_of(file)) == file.stem.split("-")[1] for file in files)
-
-
 @LAW
 @given(texts, bodies, st.none() | texts)
 def test_the_key_is_what_the_rule_says(path: str, body: dict[str, Any], scope: str | None) -> None:

@@ -1,0 +1,104 @@
+"""The pytest plugin: tests replay; one flag or variable records again.
+
+A test that asks for ``harness_base_url`` gets a base URL of its own, which carries its node id as the scope, and finds
+it in ``OPENAI_BASE_URL``. A project overrides ``harness_settings`` in its conftest to choose otherwise. Nothing else of
+the harness is imported before a fixture needs it: a run that does not use it pays next to nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.running import ServerThread
+    from harness.settings import Settings
+    from harness.wiring import Parts
+
+_PARTS: pytest.StashKey["Parts"] = pytest.StashKey()
+_OPTIONS = {
+    # setting: (metavar, help)
+    "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
+    "recordings": ("DIR", "where recordings are kept (default: recordings, at the root); else HARNESS_RECORDINGS"),
+    "upstream": ("URL", "the provider's base URL (default: OpenAI's); else HARNESS_UPSTREAM"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The flags ``--harness-mode``, ``--harness-recordings``, ``--harness-upstream``, ``--harness-strict``."""
+    group = parser.getgroup("harness", "record and replay of language models")
+    for name, (metavar, text) in _OPTIONS.items():
+        group.addoption(f"--harness-{name}", metavar=metavar, help=text)
+    group.addoption(
+        "--harness-strict", action="store_true", default=None, help="answer by key alone, without the fall-back"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A mode that is none stops the run at once, whether or not a test would have needed it."""
+    if config.getoption("--harness-mode") is not None or "HARNESS_MODE" in os.environ:
+        _load(config)
+
+
+def _load(config: pytest.Config) -> "Settings":
+    from harness.errors import SettingsError
+    from harness.settings import load
+
+    flags = {name: config.getoption(f"--harness-{name}") for name in (*_OPTIONS, "strict")}
+    if flags["recordings"] is not None:
+        flags["recordings"] = str(config.invocation_params.dir / flags["recordings"])
+    try:
+        return load(flags, os.environ, config.rootpath)
+    except SettingsError as error:
+        raise pytest.UsageError(f"harness: {error}") from error
+
+
+@pytest.fixture(scope="session")
+def harness_settings(pytestconfig: pytest.Config) -> "Settings":
+    """What the run was given by flags, environment and ``[tool.harness]``; override it to choose otherwise."""
+    return _load(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def harness_server(harness_settings: "Settings", pytestconfig: pytest.Config) -> "Iterator[ServerThread]":
+    """A server for the whole run, in a thread. ``base_url`` is for clients that belong to no single test."""
+    from harness.running import ServerThread
+
+    with ServerThread(harness_settings) as server:
+        pytestconfig.stash[_PARTS] = server.parts
+        yield server
+
+
+@pytest.fixture
+def harness_base_url(
+    harness_server: "ServerThread", monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> str:
+    """The base URL of this test, also in ``OPENAI_BASE_URL`` for code that makes its own client.
+
+    In replay ``OPENAI_API_KEY`` is a dummy, so that no real key is in reach; in the other modes it is left as it is,
+    or a dummy where there is none.
+    """
+    from harness.settings import NO_KEY
+
+    url = harness_server.scoped(request.node.nodeid)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    if not harness_server.settings.mode.needs_upstream or not os.environ.get("OPENAI_API_KEY"):
+        monkeypatch.setenv("OPENAI_API_KEY", NO_KEY)
+    return url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The end of the run: what was replayed, recorded and missed, and every miss with its near miss."""
+    parts = config.stash.get(_PARTS, None)
+    if parts is None or not parts.journal.lines:
+        return
+    counts = {str(outcome): number for outcome, number in parts.journal.count().items()}
+    shown = {"replayed": 0, "recorded": 0, "missed": 0} | counts
+    terminalreporter.write_sep("-", "harness")
+    terminalreporter.write_line(", ".join(f"{number} {what}" for what, number in shown.items()))
+    for line in parts.journal.lines:
+        if line.error is not None:
+            terminalreporter.write_line("")
+            terminalreporter.write_line(f"{line.scope or 'no scope'}:")
+            terminalreporter.write_line(str(line.error))

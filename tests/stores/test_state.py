@@ -1,0 +1,325 @@
+"""The state in SQL: order, atomicity, and writers at once, in memory, in a file, and between two servers."""
+
+import asyncio
+import multiprocessing
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import InvalidRequest, SettingsError
+from harness.stores.protocol import Object, StateStore
+from harness.stores.state import SqlState, open_state, state_url
+
+Scenario = Callable[[SqlState], Awaitable[None]]
+
+
+def conversation(name: str = "conv_1", **metadata: str) -> Object:
+    return {"id": name, "object": "conversation", "created_at": 1, "metadata": metadata}
+
+
+def item(name: str) -> Object:
+    return {"type": "message", "id": name, "content": [{"type": "input_text", "text": f"Grüße {name} \ud83d\ude00\x00"}]}
+
+
+def ids(items: list[Object] | None) -> list[str]:
+    assert items is not None
+    return [item["id"] for item in items]
+
+
+def run(scenario: Scenario, url: str) -> None:
+    async def main() -> None:
+        state = await open_state(url)
+        try:
+            await scenario(state)
+        finally:
+            await state.close()
+
+    asyncio.run(main())
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return state_url(None if request.param == "memory" else str(tmp_path / "state.db"))
+
+
+def test_urls() -> None:
+    assert state_url(None) == "sqlite+aiosqlite://"
+    assert state_url("state.db") == "sqlite+aiosqlite:///state.db"
+    assert state_url("/var/state.db") == "sqlite+aiosqlite:////var/state.db"
+    assert state_url("sqlite:///state.db") == "sqlite+aiosqlite:///state.db"
+    assert state_url("postgresql://me:p%40ss@db/x?ssl=require") == "postgresql+asyncpg://me:p%40ss@db/x?ssl=require"
+    assert state_url("mysql+asyncmy://db/x") == "mysql+asyncmy://db/x"
+
+
+def test_conversations_are_kept_changed_and_deleted_with_their_items(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        store: StateStore = state
+        await store.create_conversation(conversation(a="1"), [item("msg_1"), item("msg_2")])
+        assert await store.conversation("conv_1") == conversation(a="1")
+        assert await store.items("conv_1") == [item("msg_1"), item("msg_2")]
+        assert await store.item("conv_1", "msg_2") == item("msg_2")
+
+        assert await store.update_conversation("conv_1", {"b": "2"}) == conversation(b="2")
+        assert await store.conversation("conv_1") == conversation(b="2")
+
+        assert await store.delete_item("conv_1", "msg_1")
+        assert not await store.delete_item("conv_1", "msg_1")
+        assert await store.item("conv_1", "msg_1") is None
+
+        assert await store.delete_conversation("conv_1")
+        assert not await store.delete_conversation("conv_1")
+        assert await store.items("conv_1") is None
+        assert await store.item("conv_1", "msg_2") is None
+
+    run(scenario, url)
+
+
+def test_what_is_not_there_is_said_to_be_not_there(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        assert await state.conversation("conv_0") is None
+        assert await state.update_conversation("conv_0", {}) is None
+        assert not await state.add_items("conv_0", [item("msg_1")])
+        assert await state.response("resp_0") is None
+        assert await state.response_input("resp_0") is None
+        assert not await state.delete_response("resp_0")
+
+    run(scenario, url)
+
+
+def test_items_keep_the_order_in_which_they_came_even_after_deletions(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        await state.create_conversation(conversation(), [])
+        await state.add_items("conv_1", [item("msg_c"), item("msg_a"), item("msg_b")])
+        await state.delete_item("conv_1", "msg_b")
+        await state.add_items("conv_1", [item("msg_0")])
+        assert ids(await state.items("conv_1")) == ["msg_c", "msg_a", "msg_0"]
+
+    run(scenario, url)
+
+
+def test_an_id_stands_once_in_a_conversation_and_a_refused_batch_leaves_nothing(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        await state.create_conversation(conversation(), [item("msg_1")])
+        for batch in ([item("msg_2"), item("msg_1")], [item("msg_3"), item("msg_3")]):
+            with pytest.raises(InvalidRequest, match="Duplicate item found with id"):
+                await state.add_items("conv_1", batch)
+        assert ids(await state.items("conv_1")) == ["msg_1"]
+
+        await state.create_conversation(conversation("conv_2"), [item("msg_1")])
+        assert ids(await state.items("conv_2")) == ["msg_1"]
+
+    run(scenario, url)
+
+
+def test_a_turn_is_kept_whole(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        response = {"id": "resp_1", "output": [item("msg_2")]}
+        await state.create_conversation(conversation(), [])
+        both = [item("msg_1"), item("msg_2")]
+        assert await state.save_turn(
+            response, input_items=both[:1], conversation_id="conv_1", new_items=both, keep=True
+        )
+        assert await state.response("resp_1") == response
+        assert await state.response_input("resp_1") == both[:1]
+        assert await state.items("conv_1") == both
+
+        assert await state.delete_response("resp_1")
+        assert await state.response_input("resp_1") is None
+        assert await state.items("conv_1") == both
+
+    run(scenario, url)
+
+
+def test_a_turn_that_cannot_be_kept_whole_leaves_nothing(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        await state.create_conversation(conversation(), [])
+
+        async def save(response_id: str, conversation_id: str, items: list[Object], *, keep: bool = True) -> bool:
+            response: dict[str, Any] = {"id": response_id}
+            return await state.save_turn(
+                response, input_items=[], conversation_id=conversation_id, new_items=items, keep=keep
+            )
+
+        assert not await save("resp_1", "conv_gone", [item("msg_1")])
+        assert await state.response("resp_1") is None
+
+        assert await save("resp_1", "conv_1", [item("msg_1")])
+        with pytest.raises(Exception, match="UNIQUE"):
+            await save("resp_1", "conv_1", [item("msg_2")])
+        with pytest.raises(InvalidRequest):
+            await save("resp_2", "conv_1", [item("msg_3"), item("msg_1")])
+        assert await state.response("resp_2") is None
+        assert ids(await state.items("conv_1")) == ["msg_1"]
+
+        assert await save("resp_3", "conv_1", [item("msg_4")], keep=False)
+        assert await state.response("resp_3") is None
+        assert ids(await state.items("conv_1")) == ["msg_1", "msg_4"]
+
+    run(scenario, url)
+
+
+def test_fifty_tasks_append_to_conversations_at_once(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        for number in range(5):
+            await state.create_conversation(conversation(f"conv_{number}"), [])
+
+        async def append(task: int) -> None:
+            batch = [item(f"msg_{task}_{place}") for place in range(3)]
+            assert await state.add_items(f"conv_{task % 5}", batch)
+            assert set(ids(batch)) <= set(ids(await state.items(f"conv_{task % 5}")))
+
+        await asyncio.gather(*map(append, range(50)))
+        for number in range(5):
+            kept = ids(await state.items(f"conv_{number}"))
+            tasks = [name.split("_")[1] for name in kept[::3]]
+            assert sorted(map(int, tasks)) == list(range(number, 50, 5))
+            assert kept == [f"msg_{task}_{place}" for task in tasks for place in range(3)]
+
+    run(scenario, url)
+
+
+def test_a_number_is_never_given_twice(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        numbers = await asyncio.gather(*(state.count(scope) for scope in ["a", "b"] * 50))
+        assert sorted(numbers[::2]) == sorted(numbers[1::2]) == list(range(1, 51))
+        assert await state.count("scope of bytes \udcff and \x00") == 1
+
+    run(scenario, url)
+
+
+def test_a_cancelled_call_is_carried_through_and_harms_nothing(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        await state.create_conversation(conversation(), [])
+        calls = [asyncio.create_task(state.add_items("conv_1", [item(f"msg_{n}")])) for n in range(20)]
+        for n, call in enumerate(calls):
+            await asyncio.sleep(0.0005 * (n % 3))
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert await state.add_items("conv_1", [item("msg_last")])
+        assert ids(await state.items("conv_1"))[-1] == "msg_last"
+
+    run(scenario, url)
+
+
+def test_two_states_share_one_file(tmp_path: Path) -> None:
+    async def main() -> None:
+        url = state_url(str(tmp_path / "state.db"))
+        states = await asyncio.gather(open_state(url), open_state(url))
+        try:
+            await states[0].create_conversation(conversation(), [])
+            await asyncio.gather(*(states[n % 2].add_items("conv_1", [item(f"msg_{n}")]) for n in range(60)))
+            numbers = await asyncio.gather(*(states[n % 2].count("") for n in range(60)))
+            assert sorted(numbers) == list(range(1, 61))
+            assert ids(await states[1].items("conv_1")) == ids(await states[0].items("conv_1"))
+            assert len(await states[1].items("conv_1") or []) == 60
+        finally:
+            await asyncio.gather(*(state.close() for state in states))
+
+    asyncio.run(main())
+
+
+def _count_often(url: str, start: Any, numbers: Any) -> None:
+    async def scenario(state: SqlState) -> None:
+        numbers.put(await asyncio.gather(*(state.count("") for _ in range(25))))
+
+    start.wait()
+    run(scenario, url)
+
+
+def test_processes_that_start_at_once_share_one_new_file(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, numbers = context.Barrier(4), context.Queue()
+    url = state_url(str(tmp_path / "state.db"))
+    processes = [context.Process(target=_count_often, args=(url, start, numbers)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    given = [number for _ in processes for number in numbers.get(timeout=60)]
+    for process in processes:
+        process.join()
+
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    assert sorted(given) == list(range(1, 101))
+    numbers.close()
+    numbers.join_thread()
+
+
+def test_a_writer_waits_for_another_program_that_holds_the_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+
+    async def scenario(state: SqlState) -> None:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(state.count(""))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        assert await state.conversation("conv_1") is None
+        other.execute("ROLLBACK")
+        other.close()
+        assert await waiting == 1
+
+    run(scenario, state_url(path))
+
+
+def test_a_reopened_file_has_everything(tmp_path: Path) -> None:
+    url = state_url(str(tmp_path / "a state?.db"))
+    response = {"id": "resp_1", "output": []}
+
+    async def write(state: SqlState) -> None:
+        await state.create_conversation(conversation(a="1"), [item("msg_1")])
+        await state.save_turn(
+            response, input_items=[item("msg_2")], conversation_id="conv_1", new_items=[item("msg_2")], keep=True
+        )
+        await state.count("scope")
+
+    async def read(state: SqlState) -> None:
+        assert await state.conversation("conv_1") == conversation(a="1")
+        assert await state.items("conv_1") == [item("msg_1"), item("msg_2")]
+        assert await state.response("resp_1") == response
+        assert await state.response_input("resp_1") == [item("msg_2")]
+        assert await state.count("scope") == 2
+
+    run(write, url)
+    run(read, url)
+
+
+def test_a_file_of_a_newer_harness_is_refused_and_left_alone(tmp_path: Path) -> None:
+    async def nothing(_: SqlState) -> None: ...
+
+    path = tmp_path / "state.db"
+    run(nothing, state_url(str(path)))
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE harness_schema SET version = 99")
+    other.close()
+    before = path.read_bytes()
+
+    with pytest.raises(SettingsError, match="version 99") as caught:
+        run(nothing, state_url(str(path)))
+
+    assert "pip install --upgrade" in caught.value.hint
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "place", ["no/such/directory/state.db", "text.txt", "mysql+nodriver://db/x", "postgresql+nodriver://x/y", "://"]
+)
+def test_a_place_that_is_no_state_is_refused(place: str, tmp_path: Path) -> None:
+    async def nothing(_: SqlState) -> None: ...
+
+    (tmp_path / "text.txt").write_text("This is no database.\n" * 50)
+
+    with pytest.raises(SettingsError) as caught:
+        run(nothing, state_url(place if "://" in place else str(tmp_path / place)))
+
+    assert caught.value.hint
+
+
+def test_a_password_is_not_shown() -> None:
+    async def nothing(_: SqlState) -> None: ...
+
+    with pytest.raises(SettingsError) as caught:
+        run(nothing, "postgresql+nodriver://me:hunter2@db/x")
+
+    assert "hunter2" not in str(caught.value)
