@@ -1,9 +1,12 @@
-"""The body of a request as JSON."""
+"""JSON as bodies carry it: bytes to an object, a value to compact text."""
 
 import json
+import re
 from typing import Any
 
 from harness.errors import InvalidRequest
+
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -19,3 +22,13 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body of the request must be a JSON object.", code="invalid_type")
     return body
+
+
+def compact(value: Any) -> str:
+    """JSON as compact as OpenAI sends it, text unescaped.
+
+    A model's stream may cut a character in two, half a surrogate pair in each chunk. UTF-8 has no bytes for a half, so
+    such a value is escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":")) if _HALF_CHARACTER.search(text) else text

@@ -17,9 +17,7 @@ def error_body(error: HarnessError) -> dict[str, Any]:
 
 def missing(param: str) -> InvalidRequest:
     """A parameter that the API requires was not given."""
-    return InvalidRequest(
-        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-    )
+    return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
 
 
 def invalid_value(param: str, message: str) -> InvalidRequest:

@@ -1,11 +1,12 @@
 """Server-sent events, as the HTML standard's section 9.2 defines them: bytes to events, events to bytes."""
 
 import codecs
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from harness.api.body import compact
 
 DONE = b"data: [DONE]\n\n"
 """What ends a stream of chunks."""
@@ -43,11 +44,10 @@ class Decoder:
                 yield event
 
     def _lines(self, text: str) -> list[str]:
-        if self._after_cr and text:
-            # The CR has ended its line already; this LF is the other half of a CRLF.
-            text = text.removeprefix("\n")
-            self._after_cr = False
-        self._after_cr = self._after_cr or text.endswith("\r")
+        if text:
+            # A CR has ended its line already: an LF behind it is the other half of a CRLF.
+            text = text.removeprefix("\n") if self._after_cr else text
+            self._after_cr = text.endswith("\r")
         *lines, self._rest = _LINE_END.split(self._rest + text)
         return lines
 
@@ -77,4 +77,4 @@ def encode(data: str, name: str | None = None) -> bytes:
 
 def encode_json(value: Any, name: str | None = None) -> bytes:
     """One event whose data is JSON, as compact as OpenAI sends it."""
-    return encode(json.dumps(value, ensure_ascii=False, separators=(",", ":")), name)
+    return encode(compact(value), name)

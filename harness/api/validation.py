@@ -131,7 +131,8 @@ def _complaint(param: str, errors: Sequence[ErrorDetails]) -> InvalidRequest:
         return wrong_type(param, expected, first["input"])
     speak = _SENTENCES.get(first["type"])
     if speak is None:
-        return invalid_value(param, f"Invalid value{_for(param)}: {first['msg']}.")
+        message = f"Invalid value{_for(param)}: {first['msg']}."
+        return InvalidRequest(message, param=param or None, code="invalid_value")
     return speak(param, first, first.get("ctx", {}))
 
 

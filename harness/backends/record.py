@@ -72,8 +72,7 @@ class RecordBackend:
 
     def save(self, call: Call, name: str, response: Response) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
-        secret = self._upstream.key(call)
-        known = [secret] if secret else []
+        known = self._upstream.secrets(call)
         request = Request(call.method, call.path, redact(call.request.body, known), call.scope)
         response = Response(redact(response.body, known), response.is_streaming, response.status)
         self._saved[name] += 1
@@ -145,8 +144,6 @@ class _Pump:
             self._take.finish(error)
         except HarnessError as error:
             self._fail(error)
-        except (AttributeError, TypeError, ValueError) as error:
-            self._fail(UpstreamError(f"The upstream sent what is no stream of chunks: {error}", hint=_AGAIN))
         finally:
             self._take.done.set()
             self._queue.put_nowait(None)
@@ -166,6 +163,8 @@ class _Pump:
         if isinstance(chunk, dict) and chunk.get("error") is not None:
             self._queue.put_nowait(sse.encode_json(chunk, event.name if named else None))
             raise _Told(f"The upstream failed in mid-stream: {chunk['error']}")
+        if not _is_chunk(chunk):
+            raise UpstreamError(f"The upstream sent what is no chunk: {event.data[:200]}", hint=_AGAIN)
         chunk = self._normalize(chunk)
         data = sse.encode_json(chunk, event.name if named else None)
         self._lines += data.decode().split("\n")[:-1]
@@ -188,11 +187,19 @@ class _Told(UpstreamError):
     """A failure that the upstream has told the client itself."""
 
 
+def _is_chunk(value: Json) -> bool:
+    """Whether a value can be told from garbage: an object, whose choices, if it has any, are objects."""
+    if not isinstance(value, dict):
+        return False
+    choices = value.get("choices")
+    return choices is None or (isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices))
+
+
 def _all_choices_ended(chunks: list[Json]) -> bool:
     """Whether every choice has its finish reason: how a stream without ``[DONE]`` says that it is complete."""
     ended: dict[int, bool] = defaultdict(bool)
     for chunk in chunks:
-        for choice in chunk.get("choices") or () if isinstance(chunk, dict) else ():
+        for choice in chunk.get("choices") or ():
             ended[choice.get("index", 0)] |= choice.get("finish_reason") is not None
     return bool(ended) and all(ended.values())
 

@@ -83,15 +83,16 @@ class UpstreamBackend:
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {"content-type": "application/json"} | dict(call.headers)
-        if self.key(call) is None:
+        if self._sent_key(call) is None:
             headers.pop("authorization", None)
-        elif self._sent_key(call) is None:
-            headers["authorization"] = f"Bearer {self._api_key}"
+            if self._api_key:
+                headers["authorization"] = f"Bearer {self._api_key}"
         return headers
 
-    def key(self, call: Call) -> str | None:
-        """The secret that goes upstream with a call, if any: what must never be written down."""
-        return self._sent_key(call) or self._api_key
+    def secrets(self, call: Call) -> list[str]:
+        """What must never be written down: the request's keys and the harness's own."""
+        sent = [self._sent_key(call), call.headers.get("api-key"), call.headers.get("x-api-key"), self._api_key]
+        return [secret for secret in sent if secret]
 
     def _sent_key(self, call: Call) -> str | None:
         sent = call.headers.get("authorization", "").removeprefix("Bearer ").strip()

@@ -37,16 +37,12 @@ def diff_command(context: click.Context, old: Path, new: Path, as_json: bool) ->
 
 def _compare(old: Path, new: Path) -> "Diff":
     """The diff; broken files are named on stderr. Raises UsageError when there is nothing to compare."""
-    from harness.errors import HarnessError
     from harness.recording.diff import diff
     from harness.settings import load
     from harness.stores.reading import read_directory
     from harness.wiring import canonicalizer_of
 
-    try:
-        canonicalizer = canonicalizer_of(load({}, os.environ, Path.cwd()))
-    except HarnessError as error:
-        raise click.UsageError(str(error)) from error
+    canonicalizer = canonicalizer_of(load({}, os.environ, Path.cwd()))
     (before, broken_before), (after, broken_after) = read_directory(old), read_directory(new)
     for place, broken in ((old, broken_before), (new, broken_after)):
         for line in broken:

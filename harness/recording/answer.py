@@ -1,9 +1,9 @@
 """A recorded response as the bytes that answer a request: whole or streamed, as the request wants it."""
 
-import json
 from dataclasses import dataclass
 
 from harness.api import sse
+from harness.api.body import compact
 from harness.recording.canonical import endpoint_of
 from harness.recording.chunks import Chunk, aggregate, aggregate_text, is_usage_chunk, split
 from harness.recording.model import Json, Request, Response
@@ -39,14 +39,16 @@ def render(response: Response, request: Request) -> Rendered:
         return Rendered(response.status, JSON_TYPE, encode(body))
     if response.is_streaming:
         chunks = response.body
+    elif legacy:
+        chunks = [response.body]
     else:
-        chunks = [response.body] if legacy else split(response.body)
+        chunks = split(response.body)
     return Rendered(response.status, STREAM_TYPE, _stream(chunks, with_usage=request.wants_usage))
 
 
 def encode(value: Json) -> bytes:
     """JSON as bytes, compact, text unescaped."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(value).encode()
 
 
 def _is_text_lines(body: Json) -> bool:

@@ -81,8 +81,7 @@ def _either_way(body: dict[str, Json]) -> dict[str, Json]:
 
 
 def _drop_nulls(body: dict[str, Json]) -> dict[str, Json]:
-    dropped = _without_nulls(body)
-    assert isinstance(dropped, dict)
+    dropped: dict[str, Json] = _without_nulls(body)
     return dropped
 
 
@@ -90,9 +89,7 @@ def _without_nulls(value: Json) -> Json:
     """Null is absent, but not inside a JSON schema, where ``"default": null`` says something."""
     if isinstance(value, dict):
         return {
-            name: item if name in _SCHEMAS else _without_nulls(item)
-            for name, item in value.items()
-            if item is not None
+            name: item if name in _SCHEMAS else _without_nulls(item) for name, item in value.items() if item is not None
         }
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
@@ -100,8 +97,7 @@ def _without_nulls(value: Json) -> Json:
 
 
 def _whole_numbers(body: dict[str, Json]) -> dict[str, Json]:
-    whole = _with_whole_numbers(body)
-    assert isinstance(whole, dict)
+    whole: dict[str, Json] = _with_whole_numbers(body)
     return whole
 
 
@@ -238,16 +234,20 @@ def ignoring(json_path: str) -> Rule:
 
 def _remove(value: Json, steps: list[str | int | None]) -> None:
     step, rest = steps[0], steps[1:]
-    if isinstance(step, str):
-        targets = [step] if isinstance(value, dict) and step in value else []
-    elif isinstance(value, list):
-        # Backwards, so that removing one does not move the next.
-        targets = [step] if step is not None and step < len(value) else []
-        targets = list(range(len(value) - 1, -1, -1)) if step is None else targets
-    else:
-        targets = []
-    for target in targets:
+    for target in _targets(value, step):
         if rest:
             _remove(value[target], rest)
         else:
             del value[target]
+
+
+def _targets(value: Json, step: str | int | None) -> Iterable[Json]:
+    """The names or indices that a step means in ``value``; none when it has no such thing."""
+    if isinstance(step, str):
+        return [step] if isinstance(value, dict) and step in value else []
+    if not isinstance(value, list):
+        return []
+    if step is None:
+        # Backwards, so that removing one does not move the next.
+        return range(len(value) - 1, -1, -1)
+    return [step] if step < len(value) else []

@@ -3,8 +3,8 @@
 Each pair has one class, that of its worst difference:
 
 - ``error``: one side failed, or both did with different errors;
-- ``structure``: tool calls (which, their order, names, arguments), finish reason, a refusal, the number of choices, and,
-  where the request asked for JSON, the answer's keys and types;
+- ``structure``: tool calls (which, their order, names, arguments), finish reason, a refusal, the number of choices,
+  and, where the request asked for JSON, the answer's keys and types;
 - ``text``: what was said differs in any character; so do vectors and the entries of a list;
 - ``usage``: the same was said, but figures around it differ: tokens, log probabilities, the name under which the model
   reports itself, and whatever else an upstream puts beside its answer;

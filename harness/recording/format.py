@@ -8,8 +8,8 @@ bodies without a label) are read as well. ``__type__`` is a label from a table, 
 
 import ipaddress
 import json
-from urllib.parse import urlsplit
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from harness.errors import RecordingError
 from harness.recording.canonical import endpoint_of
@@ -213,5 +213,3 @@ def _written_error(response: Response) -> dict[str, Json]:
         "exception_data": data,
         "exception_message": message,
     }
-
-

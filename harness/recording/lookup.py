@@ -8,7 +8,6 @@ from harness.recording.key import parse_stem
 from harness.recording.model import Request
 from harness.recording.places import places
 
-
 T = TypeVar("T")
 
 

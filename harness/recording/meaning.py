@@ -8,18 +8,17 @@ of a tool call or into the text: there every value counts.
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.recording.chunks import aggregate
 from harness.recording.model import Json, Response
+from harness.recording.streams import choices_of, whole
 
 Shape: TypeAlias = Literal["chat", "message", "response", "embeddings", "models", "other", "error"]
 
 _NOISE = frozenset({
     *("id", "call_id", "item_id", "previous_response_id", "request_id", "response_id", "x_groq"),
-    *("created", "created_at", "completed_at", "expires_at", "timings", "time_info", "object"),
+    *("created", "created_at", "modified_at", "completed_at", "expires_at", "timings", "time_info", "object"),
     *("obfuscation", "system_fingerprint", "service_tier", "seed", "provider", "kv_transfer_params"),
     *("prompt_filter_results", "content_filter_results", "content_filter_result", "content_filter_offsets"),
     *("signature", "thought_signature", "encrypted_content", "extra_content", "token_id", "token_ids"),
@@ -51,7 +50,7 @@ class Answer:
 def answer(response: Response) -> Answer:
     """What a response says, in a form in which two that say the same are equal. Total: any JSON has an answer."""
     try:
-        body = _whole(response.body) if response.is_streaming else response.body
+        body = whole(response.body) if response.is_streaming else response.body
         error = body.get("error") if isinstance(body, dict) else None
         if response.status >= 400 or error:
             return Answer("error", _error(response.status, error or body))
@@ -104,93 +103,6 @@ def _shape(body: Json) -> Shape:
     return "other"
 
 
-# Streams: to the whole that they spell out.
-
-
-def _whole(stream: Json) -> Json:
-    pieces = stream if isinstance(stream, list) else []
-    events = [event for event in _events(pieces) if isinstance(event, dict)]
-    if any(isinstance(event.get("choices"), list) for event in events):
-        return _completion(events)
-    if any(event.get("type") == "message_start" for event in events):
-        return _message_of(events)
-    finals = [event["response"] for event in events if isinstance(event.get("response"), dict)]
-    if finals:
-        return finals[-1]
-    failures = [event for event in events if event.get("error")]
-    return failures[0] if failures else stream
-
-
-def _events(pieces: list[Json]) -> Iterable[Json]:
-    """Chunks as they are; of lines of SSE text, what stands behind ``data:``."""
-    for piece in pieces:
-        if not isinstance(piece, str):
-            yield piece
-            continue
-        for line in piece.splitlines():
-            if line.startswith("data:"):
-                yield parsed(line.removeprefix("data:").strip())
-
-
-def _completion(chunks: list[dict[str, Json]]) -> Json:
-    """Chunks of a chat or of a legacy text completion, whose pieces of text are aggregated like a chat's content."""
-    legacy = not any("delta" in choice for chunk in chunks for choice in _choices(chunk))
-    whole = aggregate(_slim(chunk, legacy=legacy) for chunk in chunks)
-    for choice in whole["choices"] if legacy else ():
-        choice["text"] = choice.pop("message").get("content", "")
-    return whole
-
-
-def _choices(chunk: dict[str, Json]) -> list[dict[str, Json]]:
-    choices = chunk.get("choices")
-    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
-
-
-def _slim(chunk: dict[str, Json], *, legacy: bool) -> dict[str, Json]:
-    """A chunk without its noise: most of a stream is the same few fields, said again and again."""
-    slim = {name: value for name, value in chunk.items() if value is not None and name not in _NOISE}
-    slim["choices"] = []
-    for choice in _choices(chunk):
-        kept = {name: value for name, value in choice.items() if value is not None and name not in _NOISE}
-        # Together's chunks of a chat carry the piece of text a second time.
-        text = kept.pop("text", "")
-        delta = {"content": text} if legacy else kept.get("delta") or {}
-        kept["delta"] = {name: value for name, value in delta.items() if value is not None}
-        slim["choices"].append(kept)
-    return slim
-
-
-def _message_of(events: list[dict[str, Json]]) -> Json:
-    """Anthropic's events: a message, its blocks opened and continued one after the other, an ending."""
-    message: dict[str, Json] = {}
-    blocks: dict[int, dict[str, Json]] = {}
-    for event in events:
-        kind, index = event.get("type"), event.get("index", 0)
-        if kind == "message_start":
-            message |= event.get("message") or {}
-        elif kind == "content_block_start":
-            blocks[index] = dict(event.get("content_block") or {})
-        elif kind == "content_block_delta":
-            _continue(blocks.setdefault(index, {}), event.get("delta") or {})
-        elif kind == "message_delta":
-            usage = {**(message.get("usage") or {}), **(event.get("usage") or {})}
-            message |= {**(event.get("delta") or {}), "usage": usage}
-        elif kind == "error":
-            message["error"] = event.get("error") or event
-    return {**message, "type": "message", "content": [blocks[index] for index in sorted(blocks)]}
-
-
-def _continue(block: dict[str, Json], delta: dict[str, Json]) -> None:
-    for name, value in delta.items():
-        if name == "partial_json":
-            before = block.get("input")
-            block["input"] = (before if isinstance(before, str) else "") + value
-        elif name == "citation":
-            block["citations"] = [*(block.get("citations") or []), value]
-        elif name != "type" and isinstance(value, str):
-            block[name] = block.get(name, "") + value
-
-
 # Forms: an answer of each shape, free of noise.
 
 
@@ -208,7 +120,7 @@ def _clean(value: Json) -> Json:
 
 
 def _chat(body: Json) -> Json:
-    choices = sorted(_choices(body), key=_index)
+    choices = sorted(choices_of(body), key=_index)
     return {**_clean({**body, "choices": None}), "choices": [_choice(choice) for choice in choices]}
 
 
@@ -218,7 +130,9 @@ def _index(item: dict[str, Json]) -> int:
 
 
 def _choice(choice: dict[str, Json]) -> Json:
-    form = _clean({name: value for name, value in choice.items() if name not in ("index", "message", "text", "logprobs")})
+    form = _clean(
+        {name: value for name, value in choice.items() if name not in ("index", "message", "text", "logprobs")}
+    )
     if choice.get("logprobs"):
         form["logprobs"] = Block(json.dumps(choice["logprobs"], sort_keys=True))
     message = choice.get("message")

@@ -43,9 +43,7 @@ def near_miss(request: Request, entries: Iterable[Entry], canonicalizer: Canonic
     rows = [(entry, entry.request) for entry in entries if endpoint_of(entry.request.path) == endpoint]
     if not rows:
         return None
-    counted = [
-        (places(canonicalizer.canonical(recorded)["body"], asked["body"]), entry) for entry, recorded in rows
-    ]
+    counted = [(places(canonicalizer.canonical(recorded)["body"], asked["body"]), entry) for entry, recorded in rows]
     fewest = min(len(found) for found, _ in counted)
     closest = [(found, entry) for found, entry in counted if len(found) == fewest]
     found, entry = min(

@@ -34,7 +34,7 @@ def normalizer(key: str) -> Callable[[Json], Json]:
         if "created" in stable:
             stable["created"] = 0
         if isinstance(stable.get("timings"), dict):
-            stable["timings"] = {name: 0 for name in stable["timings"]}
+            stable["timings"] = dict.fromkeys(stable["timings"], 0)
         stable["choices"] = [_with_calls(choice, call_id) for choice in stable["choices"]]
         return stable
 
@@ -42,10 +42,12 @@ def normalizer(key: str) -> Callable[[Json], Json]:
 
 
 def _with_calls(choice: Json, call_id: Callable[[str], str]) -> Json:
+    if not isinstance(choice, dict):
+        return choice
     for holder in ("delta", "message"):
-        message = choice.get(holder) if isinstance(choice, dict) else None
+        message = choice.get(holder)
         calls = message.get("tool_calls") if isinstance(message, dict) else None
-        if isinstance(calls, list):
+        if isinstance(message, dict) and isinstance(calls, list):
             renamed = [
                 {**call, "id": call_id(call["id"])} if isinstance(call, dict) and call.get("id") else call
                 for call in calls

@@ -1,4 +1,4 @@
-"""A diff for people: a table by test and class, then what differs in each pair. Readable at 80 columns and in a pipe."""
+"""A diff for people: a table by test and class, then what differs in each pair. Made for 80 columns, and for pipes."""
 
 import json
 import unicodedata
@@ -106,12 +106,16 @@ def _print_pair(pair: Pair, console: Console) -> None:
     renamed = "" if pair.new_name == pair.name else f" -> {_short(pair.new_name)}"
     console.print()
     console.print(Text.assemble((pair.cls, _STYLES[pair.cls]), f"  {_short(pair.name)}{renamed}"))
-    console.print(Padding(Text(_visible(pair.test_id or _NO_TEST), style="dim", overflow="fold"), (0, 0, 0, 2), expand=False))
+    console.print(_test_line(pair.test_id))
     for found in pair.differences[:_SHOWN_PLACES]:
         _print_difference(found, console)
     rest = len(pair.differences) - _SHOWN_PLACES
     if rest > 0:
         console.print(Text(f"  and {_plural(rest, 'place')} more (--json shows all)", style="dim"))
+
+
+def _test_line(test_id: str | None) -> Padding:
+    return Padding(Text(_visible(test_id or _NO_TEST), style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)
 
 
 def _print_difference(found: Difference, console: Console) -> None:
@@ -132,7 +136,7 @@ def _print_singles(word: str, singles: Sequence[Single], console: Console) -> No
     for single in singles[:_SHOWN_SINGLES]:
         console.print()
         console.print(Text.assemble((word, _STYLES[word]), f"  {_short(single.name)}"))
-        console.print(Padding(Text(_visible(single.test_id or _NO_TEST), style="dim", overflow="fold"), (0, 0, 0, 2), expand=False))
+        console.print(_test_line(single.test_id))
     if len(singles) > _SHOWN_SINGLES:
         console.print(Text(f"\nand {len(singles) - _SHOWN_SINGLES} more {word} (--json shows all)", style="dim"))
 

@@ -8,6 +8,7 @@ one connection, and reads take turns as well.
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from harness.errors import InvalidRequest, SettingsError
 from harness.stores.protocol import Object
-from harness.stores.state_engine import Reach, enable_wal, open_engine, reach_of, state_url, url_of
+from harness.stores.state_engine import Reach, enable_wal, open_engine, reach_of, state_url, try_file, url_of
 from harness.stores.state_schema import conversations, prepare, responses
 from harness.stores.state_schema import items as kept_items
 
@@ -49,15 +50,18 @@ async def open_state(url: str) -> "SqlState":
     reach = reach_of(place)
     try:
         return SqlState(await _prepared(place, reach), reach)
-    except (SQLAlchemyError, OSError, ImportError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        reason = getattr(error, "orig", None) or error
         raise SettingsError(
-            f"The state in {place.render_as_string()} cannot be opened: {error.args[0] if error.args else error}",
+            f"The state in {place.render_as_string()} cannot be opened: {reason}",
             hint=_HINTS[reach],
         ) from error
 
 
 async def _prepared(place: URL, reach: Reach) -> AsyncEngine:
     engine = open_engine(place, reach)
+    if reach is Reach.FILE:
+        try_file(engine, place)
     try:
         async with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
             await connection.run_sync(prepare)

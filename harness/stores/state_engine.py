@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import json
+import sqlite3
 from functools import partial
 from typing import Any
 
@@ -78,6 +79,15 @@ def open_engine(url: URL, reach: Reach) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _set_up)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def try_file(engine: AsyncEngine, url: URL) -> None:
+    """Open a file once and close it. Raises sqlite3.Error when it cannot be opened.
+
+    Where opening fails in aiosqlite, its thread still reports to the event loop, which may be closed by then.
+    """
+    arguments, options = engine.dialect.create_connect_args(url)
+    sqlite3.connect(*arguments, **options).close()
 
 
 async def enable_wal(engine: AsyncEngine) -> None:

@@ -112,7 +112,7 @@ class _OpenMessage:
         text, logprobs = piece
         if not self._parts or self._parts[-1]["type"] != kind:
             yield from self._end_part()
-            part = {"type": kind, _PART_EVENTS[kind][0]: ""}
+            part: dict[str, Any] = {"type": kind, _PART_EVENTS[kind][0]: ""}
             part |= {"annotations": [], "logprobs": []} if kind == "output_text" else {}
             self._parts.append(part)
             yield {"type": "response.content_part.added", **self._where(), "part": _copy(part)}

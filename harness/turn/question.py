@@ -7,8 +7,11 @@ from harness.turn.messages import Item, to_messages
 
 
 def chat_body(wanted: CreateResponse, items: list[Item]) -> dict[str, Any]:
-    """The chat completion that continues ``items``: always a stream with its usage, so that one recording serves
-    every kind of turn. What the request leaves out is left out here."""
+    """The chat completion that continues ``items``.
+
+    Always a stream with its usage, so that one recording serves every kind of turn. What the request leaves out is left
+    out here.
+    """
     body: dict[str, Any] = {"model": wanted.model, "messages": to_messages(items, wanted.instructions)}
     body |= {name: getattr(wanted, name) for name in HANDED_ON if getattr(wanted, name) is not None}
     if wanted.max_output_tokens is not None:

@@ -32,7 +32,9 @@ lines = st.one_of(
 def streams(draw: st.DrawFn) -> bytes:
     """Any bytes of a stream: lines of every kind with line ends of every kind, with a BOM or without."""
     text = "".join(line + draw(ends) for line in draw(st.lists(lines, max_size=10)))
-    return draw(st.sampled_from([b"", BOM])) + text.encode() + draw(st.sampled_from([b"", b"\r", b"data: x", b"\xff\n\n"]))
+    return (
+        draw(st.sampled_from([b"", BOM])) + text.encode() + draw(st.sampled_from([b"", b"\r", b"data: x", b"\xff\n\n"]))
+    )
 
 
 @st.composite
@@ -62,7 +64,7 @@ def by_the_standard(stream: bytes) -> list[Event]:
     events, data, name = [], "", ""
     for line in whole_lines:
         field, _, value = line.partition(":")
-        value = value[1:] if value.startswith(" ") else value
+        value = value.removeprefix(" ")
         if not line:
             if data:
                 events.append(Event(data[:-1], name or "message"))
@@ -98,6 +100,13 @@ def test_json_takes_one_line(value: Any) -> None:
 
     assert stream.count(b"\n") == 3
     assert [(event.name, json.loads(event.data)) for event in decode(stream)] == [("x", value)]
+
+
+def test_half_a_character_as_models_stream_it_can_be_sent() -> None:
+    chunks = [encode_json({"content": half}) for half in ("\ud83c", "\udf27")]
+
+    assert [json.loads(event.data)["content"] for event in decode(*chunks)] == ["\ud83c", "\udf27"]
+    assert "🌧".encode() in encode_json("🌧")
 
 
 def test_carriage_returns_in_data_are_line_ends_and_lose_nothing() -> None:

@@ -65,5 +65,13 @@ def test_the_same_words_make_the_same_file() -> None:
 
     assert dumps(one) == dumps(other)
     assert [chunk["__data__"]["choices"][0]["delta"].get("content") for chunk in one["response"]["body"]] == [
-        "", "Hello!", " How", " can", " I", " assist", " you", " today?", None,
+        "",
+        "Hello!",
+        " How",
+        " can",
+        " I",
+        " assist",
+        " you",
+        " today?",
+        None,
     ]

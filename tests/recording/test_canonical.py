@@ -38,7 +38,10 @@ tools = st.fixed_dictionaries(
     optional={"function": st.fixed_dictionaries({"name": texts}, optional={"parameters": values})},
 )
 bodies = st.fixed_dictionaries(
-    {"model": st.sampled_from(["gpt-4o", "openai/gpt-4o", "meta/llama", "m"]), "messages": st.lists(messages, max_size=3)},
+    {
+        "model": st.sampled_from(["gpt-4o", "openai/gpt-4o", "meta/llama", "m"]),
+        "messages": st.lists(messages, max_size=3),
+    },
     optional={
         "n": st.sampled_from([None, 1, 2]),
         "stream": st.booleans(),
@@ -95,7 +98,9 @@ def test_null_is_absent(body: dict[str, Any], name: str) -> None:
     message = {"role": "user", "content": "Hi"}
 
     assert fingerprint({**absent, name: None}) == fingerprint(absent)
-    assert fingerprint({**body, "messages": [{**message, "name": None}]}) == fingerprint({**body, "messages": [message]})
+    assert fingerprint({**body, "messages": [{**message, "name": None}]}) == fingerprint(
+        {**body, "messages": [message]}
+    )
 
 
 @LAW
@@ -108,7 +113,7 @@ def test_what_no_model_reads_says_nothing(body: dict[str, Any], name: str, value
 
 @LAW
 @given(bodies, st.booleans(), values)
-def test_a_stream_and_a_whole_ask_the_same(body: dict[str, Any], stream: bool, options: Any) -> None:  # noqa: FBT001
+def test_a_stream_and_a_whole_ask_the_same(body: dict[str, Any], stream: bool, options: Any) -> None:
     without = {key: item for key, item in body.items() if key not in ("stream", "stream_options")}
 
     assert fingerprint({**body, "stream": stream, "stream_options": options}) == fingerprint(without)
@@ -151,7 +156,9 @@ def test_both_names_of_the_limit_are_one(body: dict[str, Any], limit: int) -> No
 
 
 def conversation(first: str, second: str, answered: str) -> dict[str, Any]:
-    called = [{"id": name, "type": "function", "function": {"name": "f", "arguments": "{}"}} for name in (first, second)]
+    called = [
+        {"id": name, "type": "function", "function": {"name": "f", "arguments": "{}"}} for name in (first, second)
+    ]
     asked = {"role": "assistant", "content": None, "tool_calls": called}
     return chat(messages=[asked, {"role": "tool", "tool_call_id": answered, "content": "4"}])
 
@@ -246,9 +253,17 @@ def function(parameters: Any) -> list[dict[str, Any]]:
         ),
         (chat(messages=[{"role": "system", "content": "a"}]), chat(messages=[{"role": "user", "content": "a"}])),
         (chat(messages=[{"role": "user", "content": ""}]), chat(messages=[{"role": "user"}])),
-        (chat(tools=function(schema(None))), chat(tools=function({**schema(0), "properties": {"a": {"type": ["string", "null"]}}}))),
         (
-            chat(response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": {"enum": [None], "const": None}}}),
+            chat(tools=function(schema(None))),
+            chat(tools=function({**schema(0), "properties": {"a": {"type": ["string", "null"]}}})),
+        ),
+        (
+            chat(
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": "s", "schema": {"enum": [None], "const": None}},
+                }
+            ),
             chat(response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": {"enum": [None]}}}),
         ),
         (chat(tools=function({}) + function({"a": 1})), chat(tools=function({"a": 1}) + function({}))),
@@ -279,8 +294,16 @@ def test_any_body_has_a_fingerprint(body: Any) -> None:
         ("seed", chat(seed=1), chat()),
         ("$.seed", chat(seed=1), chat()),
         ("extra.run", chat(extra={"run": 1, "k": 2}), chat(extra={"k": 2})),
-        ("messages[*].name", chat(messages=[{"role": "user", "name": "a"}, {"role": "user"}]), chat(messages=[{"role": "user"}] * 2)),
-        ("messages[0]", chat(messages=[{"role": "system"}, {"role": "user"}]), chat(messages=[{"role": "tool"}, {"role": "user"}])),
+        (
+            "messages[*].name",
+            chat(messages=[{"role": "user", "name": "a"}, {"role": "user"}]),
+            chat(messages=[{"role": "user"}] * 2),
+        ),
+        (
+            "messages[0]",
+            chat(messages=[{"role": "system"}, {"role": "user"}]),
+            chat(messages=[{"role": "tool"}, {"role": "user"}]),
+        ),
         ("tags[*]", chat(tags=["a", "b", "c"]), chat(tags=[])),
         ("$.x-trace", chat(**{"x-trace": 1}), chat()),
     ],

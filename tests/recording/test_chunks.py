@@ -44,9 +44,11 @@ def choices(draw: st.DrawFn, index: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", **draw(unknown)}
     message["content"] = draw(st.sampled_from([None, content]))
     message |= draw(st.sampled_from([{}, {"refusal": None}, {"refusal": refusal}]))
-    message |= draw(st.just({}) | st.fixed_dictionaries({"tool_calls": st.none() | st.lists(calls(), max_size=3)}))
+    message |= draw(st.fixed_dictionaries({}, optional={"tool_calls": st.none() | st.lists(calls(), max_size=3)}))
     scored = st.none() | tokens(content)
-    logprobs = st.none() | st.fixed_dictionaries({}, optional={"content": scored, "refusal": st.none() | tokens(refusal)})
+    logprobs = st.none() | st.fixed_dictionaries(
+        {}, optional={"content": scored, "refusal": st.none() | tokens(refusal)}
+    )
     choice = {"index": index, "message": message, **draw(unknown)}
     choice |= draw(st.fixed_dictionaries({}, optional={"logprobs": logprobs}))
     reasons = st.sampled_from([None, "stop", "length", "tool_calls"])
@@ -207,7 +209,9 @@ def test_log_probabilities_come_with_the_tokens_that_they_are_of() -> None:
 
     chunks = split({"choices": [choice]})
 
-    pairs = [(c["delta"]["content"], c["logprobs"]["content"]) for k in chunks for c in k["choices"] if c.get("logprobs")]
+    pairs = [
+        (c["delta"]["content"], c["logprobs"]["content"]) for k in chunks for c in k["choices"] if c.get("logprobs")
+    ]
     assert pairs == [(token["token"], [token]) for token in scored]
 
 
@@ -215,11 +219,13 @@ def test_tool_calls_that_do_not_begin_at_zero_leave_no_hole() -> None:
     def chunk(**call: Any) -> dict[str, Any]:
         return {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
 
-    whole = aggregate([
-        chunk(index=2, id="b", function={"name": "g", "arguments": "{"}),
-        chunk(index=1, id="a", function={"name": "f", "arguments": "{}"}),
-        chunk(index=2, function={"arguments": "}"}),
-    ])
+    whole = aggregate(
+        [
+            chunk(index=2, id="b", function={"name": "g", "arguments": "{"}),
+            chunk(index=1, id="a", function={"name": "f", "arguments": "{}"}),
+            chunk(index=2, function={"arguments": "}"}),
+        ]
+    )
 
     assert whole["choices"][0]["message"]["tool_calls"] == [
         {"id": "a", "function": {"name": "f", "arguments": "{}"}},

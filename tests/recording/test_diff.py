@@ -139,7 +139,11 @@ CALLS = "choices[0].message.tool_calls"
         ),
         pytest.param(
             chat(),
-            chat(body={"choices": [{"index": i, "message": {"content": "Rome."}, "finish_reason": "stop"} for i in (0, 1)]}),
+            chat(
+                body={
+                    "choices": [{"index": i, "message": {"content": "Rome."}, "finish_reason": "stop"} for i in (0, 1)]
+                }
+            ),
             "structure",
             ["choices[1]"],
             id="number of choices",
@@ -182,7 +186,9 @@ def test_each_difference_has_its_class_and_path(old: Exchange, new: Exchange, cl
             id="Azure's filters",
         ),
         pytest.param(
-            chat("", calls=[call(id="call_1")]), chat(None, calls=[call(id="call_2")]), id="tool-call ids, empty content"
+            chat("", calls=[call(id="call_1")]),
+            chat(None, calls=[call(id="call_2")]),
+            id="tool-call ids, empty content",
         ),
         pytest.param(
             chat(None, calls=[call(arguments='{"a":1,"b":2.0}')]),
@@ -214,6 +220,26 @@ def test_the_cuts_of_a_stream_do_not_matter(words: list[str], arguments: list[st
     pieces += [{"index": 0, "delta": {}, "finish_reason": "stop"}]
     chunks = [{"model": "m", "choices": [piece], "obfuscation": str(at)} for at, piece in enumerate(pieces)]
     assert differences(old, of(chunks, stream=True)) == ()
+
+
+def parallel(*calls: dict[str, Any], index: bool) -> Exchange:
+    """A stream that sends each tool call whole; without ``index`` all of them say 0, as Ollama does."""
+    deltas = [{"tool_calls": [{"index": at * index, **one}]} for at, one in enumerate(calls)]
+    chunks = [{"model": "m", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    return of([*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}], stream=True)
+
+
+def test_parallel_calls_are_told_apart_by_their_ids_when_all_have_one_index() -> None:
+    one, two, three = call("a", id="call_1"), call("b", id="call_2"), call("c", id="call_3")
+    assert compared(parallel(one, two, index=False), parallel(one, two, index=True))[0] == "equal"
+    assert compared(parallel(one, two, index=False), chat(None, calls=[one, two]))[0] == "equal"
+    paths = [f"{CALLS}[0].function.name"]
+    assert compared(parallel(one, two, index=False), parallel(three, two, index=False)) == ("structure", paths)
+
+
+def test_an_id_for_each_piece_of_a_call_makes_it_no_other_call() -> None:
+    pieces = [call(arguments=""), {"id": "call_2", "function": {"arguments": '{"city": "Rome"}'}}]
+    assert compared(parallel(*pieces, index=False), chat(None, calls=[call()]))[0] == "equal"
 
 
 # Errors.

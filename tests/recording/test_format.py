@@ -36,15 +36,17 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     lines = st.builds(Response, st.lists(st.text(max_size=5), min_size=1, max_size=3), st.just(value=True))
     listing = st.builds(lambda data, more: {"object": "list", "data": data, **more}, st.lists(models), objects)
     endpoint, answer = draw(
-        st.sampled_from([
-            ("/v1/chat/completions", whole | stream),
-            ("/v1/completions", whole | stream),
-            ("/v1/embeddings", whole),
-            ("/v1/models", listing.map(Response)),
-            ("/v1/models", whole),
-            ("/v1/messages", whole | stream | lines),
-            ("/v1/other", anything),
-        ])
+        st.sampled_from(
+            [
+                ("/v1/chat/completions", whole | stream),
+                ("/v1/completions", whole | stream),
+                ("/v1/embeddings", whole),
+                ("/v1/models", listing.map(Response)),
+                ("/v1/models", whole),
+                ("/v1/messages", whole | stream | lines),
+                ("/v1/other", anything),
+            ]
+        )
     )
     failure = st.builds(Response, errors, status=st.sampled_from([400, 404, 413, 418, 422, 500]))
     path = draw(st.sampled_from(["", "/v1", "/openai/v1"])) + endpoint

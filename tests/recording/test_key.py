@@ -27,7 +27,9 @@ FIRST_TURN = Request(
 )
 
 texts = st.text(max_size=8)
-bodies = st.dictionaries(texts, st.none() | st.booleans() | st.integers() | texts | st.lists(texts, max_size=2), max_size=3)
+bodies = st.dictionaries(
+    texts, st.none() | st.booleans() | st.integers() | texts | st.lists(texts, max_size=2), max_size=3
+)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 
@@ -55,7 +57,9 @@ def test_every_chat_sample_is_named_by_its_key(samples: list[Path]) -> None:
 
 def test_every_sample_with_an_ordinary_name_of_other_endpoints_is_named_by_its_key(samples: list[Path]) -> None:
     files = [file for file in samples if file.parent.name in ("completions", "embeddings", "openresponses")]
-    named_by_hash = [file for file in files if len(file.stem) == 64 and "test_id" in json.loads(file.read_text("utf-8"))]
+    named_by_hash = [
+        file for file in files if len(file.stem) == 64 and "test_id" in json.loads(file.read_text("utf-8"))
+    ]
 
     assert len(named_by_hash) > 20
     assert [file for file in named_by_hash if key(request_of(file)) != file.stem] == []
@@ -67,7 +71,10 @@ def test_the_key_is_what_the_rule_says(path: str, body: dict[str, Any], scope: s
     path = f"/v1/{path}"
     value = {"method": "POST", "endpoint": path, "body": body} | ({} if path == "/v1/models" else {"test_id": scope})
 
-    assert key(Request("POST", path, body, scope)) == hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    assert (
+        key(Request("POST", path, body, scope))
+        == hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    )
 
 
 def test_a_model_listing_has_no_scope() -> None:

@@ -65,9 +65,12 @@ def test_a_sequence_is_found_whole_and_in_the_order_of_its_numbers() -> None:
 
 
 @LAW
-@given(st.permutations([
-    entry(A), entry(f"{A}-2"), entry(B, {"n": 1}), entry(C, scope=None), entry("d" * 64, scope="t::two")
-]), st.sampled_from(["t::one", "t::two", "t::three", None]))
+@given(
+    st.permutations(
+        [entry(A), entry(f"{A}-2"), entry(B, {"n": 1}), entry(C, scope=None), entry("d" * 64, scope="t::two")]
+    ),
+    st.sampled_from(["t::one", "t::two", "t::three", None]),
+)
 def test_the_answer_does_not_depend_on_the_order_of_the_index(entries: list[Entry], scope: str | None) -> None:
     assert select(request(scope=scope), entries) == select(request(scope=scope), sorted(entries, key=lambda e: e.name))
 

@@ -153,5 +153,7 @@ def test_long_texts_are_shown_from_where_they_part(old: str, new: str) -> None:
 
 
 def test_the_command_is_one_that_records_it() -> None:
-    assert record_command(asked("Rome", scope="tests/t.py::test_a[b/c-ü]")).endswith('pytest "tests/t.py::test_a[b/c-ü]"')
+    assert record_command(asked("Rome", scope="tests/t.py::test_a[b/c-ü]")).endswith(
+        'pytest "tests/t.py::test_a[b/c-ü]"'
+    )
     assert record_command(asked("Rome", scope="some token")).endswith("harness serve --mode record-if-missing")

@@ -109,6 +109,8 @@ def test_what_is_no_completion_passes(value: Any) -> None:
     assert normalizer(KEY)(value) == value
 
 
-@pytest.mark.parametrize("choice", [None, "x", [], {}, {"delta": None}, {"message": "x"}, {"delta": {"tool_calls": [None]}}])
+@pytest.mark.parametrize(
+    "choice", [None, "x", [], {}, {"delta": None}, {"message": "x"}, {"delta": {"tool_calls": [None]}}]
+)
 def test_a_choice_of_a_shape_that_we_do_not_know_passes(choice: Any) -> None:
     assert normalizer(KEY)({"choices": [choice]}) == {"choices": [choice]}

@@ -1,0 +1,98 @@
+"""Record, replay and live against a real inference server, with everything that a chat completion can ask for."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from harness.recording.chunks import aggregate
+from harness.running import ServerThread
+from harness.settings import Mode, Settings
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+REQUESTS: dict[str, dict[str, Any]] = {
+    "text": {},
+    "tools": {"tools": [TOOL], "max_tokens": 60},
+    "choices": {"n": 3},
+    "logprobs": {"logprobs": True, "top_logprobs": 2},
+    "json": {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}},
+    "limit": {"max_completion_tokens": 2},
+}
+
+
+def ask(server: ServerThread, name: str, *, streamed: bool) -> dict[str, Any]:
+    """The completion that the client sees, put together when it was streamed."""
+    body: dict[str, Any] = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "What is the weather?"}],
+        "max_tokens": 8,
+        "temperature": 0,
+    } | REQUESTS[name]
+    with OpenAI(base_url=server.scoped(name), api_key="harness", max_retries=0) as client:
+        if not streamed:
+            return client.chat.completions.create(**body).to_dict()
+        chunks = client.chat.completions.create(**body, stream=True, stream_options={"include_usage": True})
+        return aggregate([chunk.to_dict() for chunk in chunks])
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", REQUESTS)
+def test_recorded_once_replayed_either_way(tmp_path: Path, upstream_url: str, name: str, streamed: bool) -> None:
+    settings = Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream_url)
+    with ServerThread(settings) as server:
+        recorded = ask(server, name, streamed=streamed)
+    with ServerThread(dataclasses.replace(settings, mode=Mode.REPLAY)) as server:
+        assert ask(server, name, streamed=streamed) == recorded
+        other = ask(server, name, streamed=not streamed)
+    assert other["choices"] == recorded["choices"]
+    assert recorded["usage"]["completion_tokens"] > 0
+    assert len(recorded["choices"]) == REQUESTS[name].get("n", 1)
+    message = recorded["choices"][0]["message"]
+    assert bool(message.get("tool_calls")) == (name == "tools")
+    assert bool(recorded["choices"][0].get("logprobs")) == (name == "logprobs")
+
+
+def test_recorded_twice_gives_the_same_files(tmp_path: Path, upstream_url: str) -> None:
+    """Ids, times, timings and tool-call ids differ on every run; what is written does not."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        with ServerThread(Settings(mode=Mode.RECORD, recordings=folder, upstream=upstream_url)) as server:
+            for name in ("text", "tools"):
+                ask(server, name, streamed=True)
+    contents = [{file.name: without_cache(file.read_text()) for file in folder.iterdir()} for folder in folders]
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 2
+
+
+def without_cache(text: str) -> str:
+    """How much of a prompt the upstream had in its cache is a real figure of that run."""
+    return "\n".join(line for line in text.splitlines() if "cached_tokens" not in line)
+
+
+def test_models_and_embeddings(tmp_path: Path, upstream_url: str) -> None:
+    seen = []
+    for mode in (Mode.RECORD, Mode.REPLAY):
+        with (
+            ServerThread(Settings(mode=mode, recordings=tmp_path, upstream=upstream_url)) as server,
+            OpenAI(base_url=server.base_url, api_key="harness") as client,
+        ):
+            vector = client.embeddings.create(model="tiny", input="hello", encoding_format="float").data[0].embedding
+            models = [model.id for model in client.models.list()]
+            seen.append((vector, models, client.models.retrieve("tiny").id))
+    assert seen[0] == seen[1]
+    assert seen[0][1] == ["tiny"]
+
+
+def test_live(tmp_path: Path, upstream_url: str) -> None:
+    with ServerThread(Settings(mode=Mode.LIVE, recordings=tmp_path, upstream=upstream_url)) as server:
+        assert ask(server, "text", streamed=True)["choices"] == ask(server, "text", streamed=False)["choices"]
+    assert list(tmp_path.iterdir()) == []
