@@ -1,21 +1,27 @@
 """Running a server that wiring has built: in the foreground until a signal, or in a thread beside a test."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 
 from harness.errors import SettingsError
 from harness.server.app import make_app
-from harness.settings import Settings
+from harness.settings import Settings, check
 from harness.wiring import Parts, build
 
 _GRACE_SECONDS = 5.0
 """How long streams in flight may take to finish once the server is told to stop."""
+
+_NOTICE_SECONDS = 0.5
+"""How long the end may take before it is explained."""
 
 
 def scoped_url(root: str, scope: str | None) -> str:
@@ -24,10 +30,11 @@ def scoped_url(root: str, scope: str | None) -> str:
 
 
 async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner, Parts, str]:
-    """Serve; the runner to clean up with, the parts, and the root URL. Port 0 takes a free one.
+    """Serve; the runner to clean up with, the parts, and the root URL for clients here. Port 0 takes a free one.
 
-    Raises SettingsError when the address cannot be taken.
+    Raises SettingsError when the disk or the network does not allow it.
     """
+    check(settings)
     parts = await build(settings)
     runner = web.AppRunner(make_app(parts.services), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
@@ -35,27 +42,73 @@ async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise SettingsError(
-            f"{host}:{port} cannot be served: {os.strerror(error.errno or 0)}", hint="Try --port 0 for a free port."
-        ) from error
-    taken = runner.addresses[0][1]
-    shown = f"[{host}]" if ":" in host else host
-    return runner, parts, f"http://{shown}:{taken}"
+        raise _not_served(host, port, error) from error
+    return runner, parts, f"http://{_for_clients(host)}:{runner.addresses[0][1]}"
 
 
-async def serve(settings: Settings, host: str, port: int, started: Callable[[Parts, str], None]) -> Parts:
-    """Serve until SIGINT or SIGTERM; ``started`` is told the root URL. Streams in flight finish, or are closed."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+def _not_served(host: str, port: int, error: OSError) -> SettingsError:
+    is_taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+    # asyncio puts a sentence of its own in the place of the system's words; a name that is not found has no others.
+    words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    return SettingsError(
+        f"{host}:{port} cannot be served: {words}",
+        hint="Try --port 0 for a free port." if is_taken else "Name an address of this machine: --host 127.0.0.1",
+    )
+
+
+def _for_clients(host: str) -> str:
+    """What clients on this machine write for the host: every address includes the loopback one."""
+    named = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read here, not bound
+    return f"[{named}]" if ":" in named else named
+
+
+async def serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    started: Callable[[Parts, str], None],
+    waiting: Callable[[], None],
+) -> Parts:
+    """Serve until SIGINT or SIGTERM. Then what is in flight may finish for a while; a second signal cuts it off.
+
+    ``started`` is told the parts and the root URL, ``waiting`` that the end takes a moment.
+    """
+    signals = _Signals()
     runner, parts, root = await start(settings, host, port)
     try:
         started(parts, root)
-        await stop.wait()
+        await signals.first.wait()
     finally:
-        await runner.cleanup()
+        notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, waiting)
+        if not await _finished(runner.cleanup(), unless=signals.second):
+            await parts.services.state.close()
+        notice.cancel()
     return parts
+
+
+class _Signals:
+    """SIGINT and SIGTERM, counted: the first asks for the end, the second for an end at once."""
+
+    def __init__(self) -> None:
+        self.first, self.second = asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._arrived)
+
+    def _arrived(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+async def _finished(work: Coroutine[Any, Any, None], *, unless: asyncio.Event) -> bool:
+    """Whether ``work`` came to its end before the event, which breaks it off."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(unless.wait())
+    done, pending = await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    if working in done:
+        working.result()
+    return working in done
 
 
 class ServerThread:

@@ -1,6 +1,7 @@
 """The real provider behind a base URL. The only user of aiohttp's client."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import aiohttp
@@ -37,6 +38,8 @@ class UpstreamBackend:
         except UpstreamError as error:
             self._journal.write(Line(Outcome.FAILED, call.scope, call.path, call.request.model, error=error))
             raise
+        if answer.stream is not None:
+            answer.stream = _whole_events(answer.stream)
         outcome = Outcome.LIVE if answer.status < 400 else Outcome.FAILED
         self._journal.write(Line(outcome, call.scope, call.path, call.request.model))
         return answer
@@ -112,6 +115,19 @@ class UpstreamBackend:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+async def _whole_events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes, cut where events end: after a break, an error can be told in an event of its own."""
+    rest = b""
+    async for piece in pieces:
+        rest += piece
+        *_, end = [0, *(found.end() for found in re.finditer(rb"\n\n|\r\n\r\n", rest))]
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
 
 
 def _passed_back(headers: Mapping[str, str]) -> dict[str, str]:

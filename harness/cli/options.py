@@ -16,7 +16,9 @@ _OPTIONS = (
     click.option("--recordings", metavar="DIR", help="Where recordings are kept (default: recordings)."),
     click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1)."),
     click.option("--strict", is_flag=True, default=None, help="Answer by key alone; no fall-back by fingerprint."),
-    click.option("--state", metavar="PATH", help="SQLite file for conversations and responses (default: memory)."),
+    click.option(
+        "--state", metavar="PATH", help="SQLite file or database URL for conversations and responses (default: memory)."
+    ),
 )
 
 
@@ -28,5 +30,5 @@ def with_settings(command: F) -> F:
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:
-    """Flags, the environment and the nearest pyproject.toml as settings. A directory given by a flag is from here."""
+    """Flags, the environment and the nearest pyproject.toml as settings."""
     return load(flags, os.environ, Path.cwd())

@@ -1,17 +1,24 @@
 """``harness serve``: the server in the foreground."""
 
 import asyncio
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from harness.cli.options import settings_from, with_settings
 
+if TYPE_CHECKING:
+    from harness.wiring import Parts
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+
 
 @click.command()
 @with_settings
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8321, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="0 takes a free one.")
 def serve(host: str, port: int, **flags: Any) -> None:
     """Serve an OpenAI-compatible API from recordings.
 
@@ -20,32 +27,63 @@ def serve(host: str, port: int, **flags: Any) -> None:
       harness serve
       OPENAI_BASE_URL=http://127.0.0.1:8321/v1 OPENAI_API_KEY=none python app.py
     """
-    from harness.backends.journal import Line
+    settings = settings_from(flags)
     from harness.running import serve as run
-    from harness.wiring import Parts
 
-    def heard(line: Line) -> None:
-        about = line.recording[:12] if line.recording else line.error.message if line.error else ""
-        click.echo(f"{line.outcome:<9} {line.path} {line.model}  {about}")
+    def started(parts: "Parts", root: str) -> None:
+        parts.journal.listener = lambda line: _say(
+            _log_line(str(line.outcome), line.path, line.model, line.recording, line.error)
+        )
+        _say(_block(parts, root, host))
 
-    def started(parts: Parts, root: str) -> None:
-        parts.journal.listener = heard
-        click.echo(_block(parts, root))
+    def waiting() -> None:
+        _say("Finishing what is in flight. Ctrl-C again ends it at once.")
 
-    parts = asyncio.run(run(settings_from(flags), host, port, started))
+    parts = asyncio.run(run(settings, host, port, started=started, waiting=waiting))
     counts = parts.journal.count()
-    click.echo("Stopped. " + (", ".join(f"{number} {what}" for what, number in counts.items()) or "Nothing was asked."))
+    _say("Stopped. " + (", ".join(f"{number} {what}" for what, number in counts.items()) or "Nothing was asked."))
 
 
-def _block(parts: Any, root: str) -> str:
-    settings, broken = parts.settings, parts.store.broken
-    rows = [
-        ("OPENAI_BASE_URL", f"{root}/v1"),
-        ("mode", str(settings.mode)),
-        ("recordings", f"{len(parts.store.entries())} in {parts.store.where}"),
-        ("upstream", settings.upstream if settings.mode.needs_upstream else f"none (replay; else {settings.upstream})"),
-        ("state", settings.state or "in memory"),
-    ]
-    lines = [f"  {name:<16} {value}" for name, value in rows]
-    lines += [f"  {'unreadable':<16} {name}" for name in broken()]
-    return "\n".join(["harness serves", *lines, "Ctrl-C ends it."])
+def _say(text: str) -> None:
+    # Whoever reads the output may leave earlier than the server.
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(text)
+
+
+def _log_line(outcome: str, path: str, model: str, recording: str | None, error: Exception | None) -> str:
+    about = recording[:12] if recording else str(error or "").replace("\n", "\n    ")
+    return " ".join(word for word in (f"{outcome:<9}", path, model, about) if word)
+
+
+def _block(parts: "Parts", root: str, host: str) -> str:
+    settings, broken = parts.settings, parts.store.broken()
+    rows = [("OPENAI_BASE_URL", f"{root}/v1"), ("mode", str(settings.mode)), ("recordings", _recordings(parts))]
+    rows += [("", f"unreadable: {name}") for name in broken]
+    rows += _upstream(parts) if settings.mode.needs_upstream else [("upstream", "none: replay asks nobody")]
+    rows += [("state", _without_password(settings.state) if settings.state else "in memory")]
+    if host in _EVERYWHERE:
+        rows += [("open to", "every machine that reaches this one")]
+    return "\n".join(["harness serves", *(f"  {name:<16} {value}" for name, value in rows), "Ctrl-C ends it."])
+
+
+def _recordings(parts: "Parts") -> str:
+    place, mode = parts.settings.recordings, parts.settings.mode
+    if place.is_dir():
+        return f"{len(parts.store.entries())} in {place}"
+    if mode.writes:
+        return f"none yet; {place} will be made"
+    return f"none: {place} does not exist" + ("" if mode.needs_upstream else " (to record: --mode record-if-missing)")
+
+
+def _upstream(parts: "Parts") -> list[tuple[str, str]]:
+    settings = parts.settings
+    rows = [("upstream", settings.upstream)]
+    if not urlsplit(settings.upstream).path:
+        rows += [("", "the URL has no path: most providers' ends in /v1")]
+    key = "OPENAI_API_KEY's, for requests that bring none" if settings.api_key else "each request's own"
+    return [*rows, ("key", key if settings.api_key else f"{key}: OPENAI_API_KEY is not set")]
+
+
+def _without_password(place: str) -> str:
+    parts = urlsplit(place)
+    return place.replace(f":{parts.password}@", ":***@") if "://" in place and parts.password else place

@@ -61,7 +61,7 @@ async def open_state(url: str) -> "SqlState":
 async def _prepared(place: URL, reach: Reach) -> AsyncEngine:
     engine = open_engine(place, reach)
     if reach is Reach.FILE:
-        try_file(engine, place)
+        await asyncio.to_thread(try_file, engine, place)
     try:
         async with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
             await connection.run_sync(prepare)

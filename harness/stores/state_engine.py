@@ -1,6 +1,7 @@
 """From a path or URL to a database engine whose transactions begin as the state needs them to."""
 
 import asyncio
+import contextlib
 import enum
 import json
 import sqlite3
@@ -82,12 +83,14 @@ def open_engine(url: URL, reach: Reach) -> AsyncEngine:
 
 
 def try_file(engine: AsyncEngine, url: URL) -> None:
-    """Open a file once and close it. Raises sqlite3.Error when it cannot be opened.
+    """Open a file, read in it, close it; blocks. Raises sqlite3.Error when it cannot be opened or is no database.
 
-    Where opening fails in aiosqlite, its thread still reports to the event loop, which may be closed by then.
+    Where that fails in aiosqlite, its thread reports to an event loop that may be closed by then, and a connection
+    stays open.
     """
     arguments, options = engine.dialect.create_connect_args(url)
-    sqlite3.connect(*arguments, **options).close()
+    with contextlib.closing(sqlite3.connect(arguments[0], **{"timeout": PATIENCE, **options})) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master")
 
 
 async def enable_wal(engine: AsyncEngine) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import OpenAI, OpenAIError
@@ -15,6 +16,7 @@ from harness.recording import format as file_format
 from tests.scripted_upstream import chunk, scripted, stream
 
 KILLS = 200
+ASKED = 20
 CHUNKS = [chunk(f"word {number} " * 20) for number in range(200)]
 
 
@@ -28,9 +30,9 @@ def test_kill_in_the_middle_of_recording(tmp_path: Path) -> None:
             askers = [threading.Thread(target=_ask, args=(url, f"{round_}.{number}")) for number in range(4)]
             for asker in askers:
                 asker.start()
-            threading.Event().wait(dice.uniform(0.0, 0.15))
+            threading.Event().wait(dice.uniform(0.02, 0.6))
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.communicate()
             for asker in askers:
                 asker.join()
             for path, data in complete.items():
@@ -40,7 +42,7 @@ def test_kill_in_the_middle_of_recording(tmp_path: Path) -> None:
                 exchange = file_format.to_exchange(file_format.loads(data.decode()))
                 assert len(exchange.response.body) == len(CHUNKS) + 1, f"{path.name} is cut off"
     assert complete, "no recording was ever finished: the test kills too early to show anything"
-    assert len(complete) < 4 * KILLS, "no recording was ever interrupted: the test kills too late to show anything"
+    assert len(complete) < 4 * ASKED * KILLS, "no recording was ever interrupted: the test kills too late to show anything"
 
 
 def _start(directory: Path, upstream: str) -> tuple[subprocess.Popen[str], str]:
@@ -59,8 +61,9 @@ def _start(directory: Path, upstream: str) -> tuple[subprocess.Popen[str], str]:
 def _ask(url: str, text: str) -> None:
     try:
         with OpenAI(base_url=url, api_key="none", max_retries=0) as client:
-            messages = [{"role": "user", "content": text}]
-            list(client.chat.completions.create(model="m", messages=messages, stream=True))  # type: ignore[call-overload]  # as JSON
+            for number in range(ASKED):
+                messages: Any = [{"role": "user", "content": f"{text}.{number}"}]
+                list(client.chat.completions.create(model="m", messages=messages, stream=True))
     except (OpenAIError, OSError) as error:
         # The server was killed under the client, which is the point.
         assert error is not None
