@@ -1,3 +1,57 @@
 """What the tests of this project share."""
 
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
 pytest_plugins = ["pytester"]
+
+START = Path(__file__).parent.parent / "shared" / "upstream" / "start.sh"
+PATIENCE = 30.0
+"""Seconds that an upstream may take to be ready."""
+
+
+@pytest.fixture(scope="session")
+def upstream_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a real upstream: that of ``HARNESS_TEST_UPSTREAM``, else one started for this run."""
+    if given := os.environ.get("HARNESS_TEST_UPSTREAM"):
+        yield given.rstrip("/")
+        return
+    if not START.is_file():
+        pytest.skip(f"no real upstream: {START} is not there, and HARNESS_TEST_UPSTREAM (a base URL) is not set")
+    port = _free_port()
+    log = tmp_path_factory.mktemp("upstream") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([START, str(port)], stdout=output, stderr=output)  # noqa: S603 - a command of our own
+    try:
+        _wait_until_ready(process, f"http://127.0.0.1:{port}/health", log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    # No proxy of the environment stands between a test and this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with opener.open(url, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    pytest.fail(f"the upstream did not start; its log ends:\n{log.read_text(errors='replace')[-2000:]}", pytrace=False)

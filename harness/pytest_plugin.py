@@ -5,6 +5,7 @@ it in ``OPENAI_BASE_URL``. A project overrides ``harness_settings`` in its conft
 the harness is imported before a fixture needs it: a run that does not use it pays next to nothing.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _PARTS: pytest.StashKey["Parts"] = pytest.StashKey()
 _OPTIONS = {
-    # setting: (metavar, help)
+    # Each setting with its metavar and its help.
     "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
     "recordings": ("DIR", "where recordings are kept (default: recordings, at the root); else HARNESS_RECORDINGS"),
     "upstream": ("URL", "the provider's base URL (default: OpenAI's); else HARNESS_UPSTREAM"),
@@ -38,34 +39,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A mode that is none stops the run at once, whether or not a test would have needed it."""
     if config.getoption("--harness-mode") is not None or "HARNESS_MODE" in os.environ:
-        _load(config)
+        from harness.errors import SettingsError
+
+        try:
+            _load(config)
+        except SettingsError as error:
+            raise pytest.UsageError(f"harness: {error}") from error
 
 
 def _load(config: pytest.Config) -> "Settings":
-    from harness.errors import SettingsError
     from harness.settings import load
 
     flags = {name: config.getoption(f"--harness-{name}") for name in (*_OPTIONS, "strict")}
-    if flags["recordings"] is not None:
-        flags["recordings"] = str(config.invocation_params.dir / flags["recordings"])
-    try:
-        return load(flags, os.environ, config.rootpath)
-    except SettingsError as error:
-        raise pytest.UsageError(f"harness: {error}") from error
+    here = config.invocation_params.dir
+    return load(flags, os.environ, config.rootpath, here=here, flag_prefix="--harness-")
 
 
 @pytest.fixture(scope="session")
 def harness_settings(pytestconfig: pytest.Config) -> "Settings":
     """What the run was given by flags, environment and ``[tool.harness]``; override it to choose otherwise."""
-    return _load(pytestconfig)
+    from harness.errors import SettingsError
+
+    try:
+        return _load(pytestconfig)
+    except SettingsError as error:
+        # The same for every test: there is no use in going on.
+        pytest.exit(f"harness: {error}", pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")
 def harness_server(harness_settings: "Settings", pytestconfig: pytest.Config) -> "Iterator[ServerThread]":
     """A server for the whole run, in a thread. ``base_url`` is for clients that belong to no single test."""
+    from harness.errors import HarnessError
     from harness.running import ServerThread
 
-    with ServerThread(harness_settings) as server:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(ServerThread(harness_settings))
+        except HarnessError as error:
+            pytest.fail(f"harness: {error}", pytrace=False)
         pytestconfig.stash[_PARTS] = server.parts
         yield server
 
@@ -77,14 +89,17 @@ def harness_base_url(
     """The base URL of this test, also in ``OPENAI_BASE_URL`` for code that makes its own client.
 
     In replay ``OPENAI_API_KEY`` is a dummy, so that no real key is in reach; in the other modes it is left as it is,
-    or a dummy where there is none.
+    or a dummy where there is none. No proxy stands between the test and the server.
     """
+    from harness.running import without_proxy
     from harness.settings import NO_KEY
 
     url = harness_server.scoped(request.node.nodeid)
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     if not harness_server.settings.mode.needs_upstream or not os.environ.get("OPENAI_API_KEY"):
         monkeypatch.setenv("OPENAI_API_KEY", NO_KEY)
+    for name, value in without_proxy(os.environ).items():
+        monkeypatch.setenv(name, value)
     return url
 
 
@@ -95,10 +110,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     counts = {str(outcome): number for outcome, number in parts.journal.count().items()}
     shown = {"replayed": 0, "recorded": 0, "missed": 0} | counts
-    terminalreporter.write_sep("-", "harness")
+    terminalreporter.write_sep("-", f"harness, mode {parts.settings.mode}")
     terminalreporter.write_line(", ".join(f"{number} {what}" for what, number in shown.items()))
-    for line in parts.journal.lines:
-        if line.error is not None:
-            terminalreporter.write_line("")
-            terminalreporter.write_line(f"{line.scope or 'no scope'}:")
-            terminalreporter.write_line(str(line.error))
+    # A request that was asked several times in vain is told of once.
+    told = {(line.scope or "no scope", str(line.error)) for line in parts.journal.lines if line.error is not None}
+    for scope, error in sorted(told):
+        terminalreporter.write_line("")
+        terminalreporter.write_line(f"{scope}:")
+        terminalreporter.write_line(error)

@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Self
 from urllib.parse import quote
 
 from aiohttp import web
@@ -27,6 +27,13 @@ _NOTICE_SECONDS = 0.5
 def scoped_url(root: str, scope: str | None) -> str:
     """The base URL for clients of the server at ``root``; with a scope, the one that carries it."""
     return f"{root}/scope/{quote(scope, safe='')}/v1" if scope else f"{root}/v1"
+
+
+def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that keep proxies away from servers on this machine, beside what they keep away already."""
+    kept = environ.get("no_proxy") or environ.get("NO_PROXY")
+    hosts = ",".join(filter(None, (kept, "127.0.0.1", "localhost")))
+    return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
 async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner, Parts, str]:
@@ -124,7 +131,7 @@ class ServerThread:
         self._root = ""
         self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
 
-    def __enter__(self) -> "ServerThread":
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:

@@ -38,7 +38,8 @@ async def build(settings: Settings) -> Parts:
     journal = Journal()
     replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict)
     state = await open_state(state_url(settings.state))
-    services = Services(_backend(settings, store, journal, replay), state, _identity(settings, state))
+    backend = _backend(settings, store, journal, replay)
+    services = Services(backend, state, _identity(settings, state), settings.upstream_names)
     return Parts(settings, services, journal, store, replay)
 
 

@@ -86,6 +86,9 @@ class RecordBackend:
 
     def note(self, call: Call, name: str | None, error: HarnessError | None) -> None:
         """Write a line into the journal: recorded under ``name``, or failed with ``error``."""
+        if error is not None:
+            # An upstream may repeat the key that it refuses; what is noted here is printed.
+            error.message = redact(error.message, self._upstream.secrets(call))
         outcome = Outcome.RECORDED if name else Outcome.FAILED
         self._journal.write(Line(outcome, call.scope, call.path, call.request.model, recording=name, error=error))
 

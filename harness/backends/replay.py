@@ -112,6 +112,7 @@ class ReplayBackend:
             entries=entries,
             nearest=near_miss(request, entries, self._canonicalizer),
             broken=self._store.broken(),
+            upstreams=self._canonicalizer.upstreams,
         )
 
     async def models(self, call: Call) -> Answer:

@@ -41,7 +41,7 @@ def serve(host: str, port: int, **flags: Any) -> None:
 
     parts = asyncio.run(run(settings, host, port, started=started, waiting=waiting))
     counts = parts.journal.count()
-    _say("Stopped. " + (", ".join(f"{number} {what}" for what, number in counts.items()) or "Nothing was asked."))
+    _say("Stopped. " + (", ".join(f"{number} {what}" for what, number in counts.items()) or "Nothing was answered."))
 
 
 def _say(text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import RecordingNotFound
-from harness.recording.canonical import Canonicalizer, endpoint_of
+from harness.recording.canonical import Canonicalizer, bare_model, endpoint_of
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
 from harness.recording.places import ABSENT, Place, places
@@ -69,13 +69,16 @@ def miss_error(
     entries: Sequence[Entry],
     nearest: NearMiss | None,
     broken: Sequence[str] = (),
+    upstreams: Sequence[str] = (),
 ) -> RecordingNotFound:
     """The error of a miss: what was asked, where it was looked for, the near miss, and the command that records it.
 
-    ``where`` is the recordings' directory as the user wrote it, ``broken`` are files there that could not be read.
+    ``where`` is the recordings' directory as the user wrote it, ``broken`` are files there that could not be read,
+    ``upstreams`` the prefixes that a model's name may have.
     """
     model = f" (model {request.model})" if request.model else ""
-    of_model = sum(entry.request.model == request.model for entry in entries)
+    asked = bare_model(request.model, upstreams)
+    of_model = sum(bare_model(entry.request.model, upstreams) == asked for entry in entries)
     lines = [
         f"No recording for {request.method} {request.path}{model}, key {key[:12]}.",
         f"Looked in {where}: {_count(len(entries), 'recording')}, {of_model} for this model, "

@@ -64,7 +64,7 @@ def _table(diff: Diff) -> Table:
             if path and path != file:
                 table.add_row(Text(_visible(path), style="dim"))
             file = path
-            table.add_row(_indented(name, bool(path)), *(_count(counts[column]) for column in columns))
+            table.add_row(_indented(name, below=bool(path)), *(_count(counts[column]) for column in columns))
     if unchanged:
         equal = sum(counts["equal"] for counts in unchanged)
         named = f"{_plural(len(unchanged), 'test')} without a difference"
@@ -90,7 +90,7 @@ def _split(test: str) -> tuple[str, str]:
     return path, f"{name}{bracket}{parameters}"
 
 
-def _indented(name: str, below: bool) -> Padding | Text:
+def _indented(name: str, *, below: bool) -> Padding | Text:
     text = Text(_visible(name))
     return Padding(text, (0, 0, 0, 2)) if below else text
 

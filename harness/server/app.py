@@ -73,13 +73,11 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(too_large, status=error.status)
     except web.HTTPException:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, the client gets OpenAI's error body and the log the traceback
         _log.exception("%s %s failed", request.method, request.path)
         return error_response(HarnessError("The harness failed on this request.", hint="Its log has the details."))
 
 
 def error_response(error: HarnessError, status: int | None = None) -> web.Response:
     """The HTTP answer that says ``error``."""
-    return web.json_response(
-        error_body(error), status=status or error.http_status, headers={"x-should-retry": "false"}
-    )
+    return web.json_response(error_body(error), status=status or error.http_status, headers={"x-should-retry": "false"})

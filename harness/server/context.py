@@ -1,5 +1,6 @@
 """What handlers share: the parts that wiring has chosen, the scope of a request, its JSON body."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,12 @@ SCOPE_PREFIX = "/scope/{scope}"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running server."""
+    """The parts of a running server. ``upstream_names`` are the prefixes that a model's name may have."""
 
     backend: Backend
     state: StateStore
     identity: Identity
+    upstream_names: Sequence[str] = ()
 
 
 SERVICES = web.AppKey("services", Services)
@@ -33,7 +35,9 @@ def services(request: web.Request) -> Services:
 
 def scope_of(request: web.Request) -> str | None:
     """The scope that the base URL carries (``/scope/TOKEN/v1``, percent-encoded), else the header's, else None."""
-    return request.match_info.get("scope") or request.headers.get(SCOPE_HEADER) or None
+    scope = request.match_info.get("scope") or request.headers.get(SCOPE_HEADER)
+    # Bytes of a header that are not UTF-8 arrive as lone surrogates, which nothing else can hold.
+    return scope.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if scope else None
 
 
 async def json_body(request: web.Request) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Running a turn: its commands carried out, in order, and what came of them fed back."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,12 @@ from harness.errors import HarnessError, InvalidRequest, NotFound, UpstreamError
 from harness.recording.answer import STREAM_TYPE
 from harness.recording.chunks import split
 from harness.stores.protocol import StateStore
-from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
+from harness.turn.commands import Ask, Begin, Chunk, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
 from harness.turn.machine import Plan, Turn
 
 CHAT_PATH = "/v1/chat/completions"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -35,26 +38,33 @@ class Driver:
     async def drive(self, plan: Plan, emit: Callable[[dict[str, Any]], Awaitable[None]]) -> dict[str, Any]:
         """Run a turn to its end; each event goes to ``emit``. The Response as it ended.
 
-        Raises HarnessError when the backend refuses before anything was emitted.
+        Raises HarnessError when there is nothing to ask, or the backend refuses, before anything was emitted.
         """
         turn = Turn(plan)
-        inputs: list[AsyncIterator[Input]] = [_just(Begin())]
-        while inputs:
-            async with aclosing(inputs.pop()) as arriving:  # type: ignore[type-var]  # all of them are generators
-                async for what in arriving:
-                    for command in _receive(turn, what):
-                        match command:
-                            case Emit(event):
-                                await emit(event)
-                            case Ask(body):
-                                inputs.append(self._ask(body))
-                            case Keep():
-                                inputs.append(self._keep(plan, command))
-                            case Refuse(error):
-                                raise error
+        arriving: AsyncGenerator[Input, None] | None = _just(Begin())
+        while arriving is not None:
+            arriving = await self._feed(turn, arriving, emit)
         return turn.response
 
-    async def _ask(self, body: dict[str, Any]) -> AsyncIterator[Input]:
+    async def _feed(
+        self, turn: Turn, arriving: AsyncGenerator[Input, None], emit: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> AsyncGenerator[Input, None] | None:
+        """Feed the turn with what arrives, until it commands something else to wait for: that is what comes back."""
+        async with aclosing(arriving):
+            async for what in arriving:
+                for command in turn.receive(what):
+                    match command:
+                        case Emit(event):
+                            await emit(event)
+                        case Ask(body):
+                            return self._ask(body)
+                        case Keep():
+                            return self._keep(turn.plan, command)
+                        case Refuse(error):
+                            raise error
+        return None
+
+    async def _ask(self, body: dict[str, Any]) -> AsyncGenerator[Input, None]:
         call = Call("POST", CHAT_PATH, json.dumps(body).encode(), self.scope, self.headers)
         try:
             answer = await self.backend.send(call)
@@ -63,60 +73,61 @@ class Driver:
             if answer.recording:
                 self.recordings.append(answer.recording)
             yield Opened()
-            async for chunk in _chunks(answer):
-                yield Chunk(chunk)
+            async with aclosing(_chunks(answer)) as chunks:
+                async for chunk in chunks:
+                    yield Chunk(chunk)
             yield Ended(self.clock())
         except HarnessError as error:
             yield Failed(error)
 
-    async def _keep(self, plan: Plan, command: Keep) -> AsyncIterator[Input]:
-        kept = await self.state.save_turn(
-            command.response,
-            input_items=[*plan.history, *plan.input_items],
-            conversation_id=plan.conversation_id if command.append else None,
-            new_items=command.new_items,
-            keep=plan.wanted.keeps,
-        )
-        if kept:
-            yield Kept()
+    async def _keep(self, plan: Plan, command: Keep) -> AsyncGenerator[Input, None]:
+        try:
+            kept = await self.state.save_turn(
+                command.response,
+                input_items=[*plan.history, *plan.input_items],
+                conversation_id=plan.conversation_id if command.append else None,
+                new_items=command.new_items,
+                keep=plan.wanted.keeps,
+            )
+        except HarnessError as error:
+            yield Failed(error)
+        except Exception:
+            # A client that reads a stream must get its end, whatever the database says.
+            _log.exception("%s could not be written down", command.response["id"])
+            yield Failed(HarnessError("The response could not be written down.", hint="The harness's log says why."))
         else:
-            yield Failed(NotFound(f"Conversation with id '{plan.conversation_id}' was deleted during the turn."))
+            gone = NotFound(f"Conversation with id '{plan.conversation_id}' was deleted during the turn.")
+            yield Kept() if kept else Failed(gone)
 
 
-def _receive(turn: Turn, what: Input) -> list[Command]:
-    """The turn's commands; a chunk that is none (``"choices": 7``) is the upstream's failure, not ours."""
-    try:
-        return turn.receive(what)
-    except (AttributeError, TypeError, KeyError, ValueError) as error:
-        if not isinstance(what, Chunk):
-            raise
-        broken = UpstreamError(f"The upstream sent what is no chunk of a chat completion: {error!r}", hint="Ask again.")
-        return turn.receive(Failed(broken))
-
-
-async def _just(what: Input) -> AsyncIterator[Input]:
+async def _just(what: Input) -> AsyncGenerator[Input, None]:
     yield what
 
 
-async def _chunks(answer: Answer) -> AsyncIterator[dict[str, Any]]:
+async def _chunks(answer: Answer) -> AsyncGenerator[dict[str, Any], None]:
     """The chunks of an answer, whether it is a stream, a prepared stream or a whole completion."""
     if answer.media_type != STREAM_TYPE:
         for chunk in split(_object(answer.body or b"")):
             yield chunk
         return
     decoder = sse.Decoder()
-    async for piece in _pieces(answer):
-        for event in decoder.feed(piece):
-            if event.data != "[DONE]":
-                yield _checked(_object(event.data.encode()))
+    async with aclosing(_pieces(answer)) as pieces:
+        async for piece in pieces:
+            for event in decoder.feed(piece):
+                if event.data != "[DONE]":
+                    yield _checked(_object(event.data.encode()))
 
 
-async def _pieces(answer: Answer) -> AsyncIterator[bytes]:
+async def _pieces(answer: Answer) -> AsyncGenerator[bytes, None]:
     if answer.stream is None:
         yield answer.body or b""
         return
-    async for piece in answer.stream:
-        yield piece
+    try:
+        async for piece in answer.stream:
+            yield piece
+    finally:
+        if isinstance(answer.stream, AsyncGenerator):
+            await answer.stream.aclose()
 
 
 def _object(data: bytes) -> dict[str, Any]:

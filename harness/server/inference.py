@@ -9,6 +9,7 @@ from harness.api import sse
 from harness.api.errors import error_body
 from harness.backends.protocol import Answer, Call
 from harness.errors import HarnessError, NotFound
+from harness.recording.canonical import bare_model
 from harness.server.context import SCOPE_PREFIX, scope_of, services
 
 RECORDING_HEADER = "X-Harness-Recording"
@@ -22,9 +23,7 @@ def headers_for_upstream(request: web.Request) -> dict[str, str]:
     """The headers of a client that an upstream is to see, names in lower case."""
     lower = {name.lower(): value for name, value in request.headers.items()}
     return {
-        name: value
-        for name, value in lower.items()
-        if name in _FOR_UPSTREAM or name.startswith(_FOR_UPSTREAM_PREFIX)
+        name: value for name, value in lower.items() if name in _FOR_UPSTREAM or name.startswith(_FOR_UPSTREAM_PREFIX)
     }
 
 
@@ -78,15 +77,16 @@ async def list_models(request: web.Request) -> web.StreamResponse:
 
 
 async def retrieve_model(request: web.Request) -> web.StreamResponse:
-    """One model of that list."""
+    """One model of that list, also under a name that has its upstream before it (``openai/gpt-4o``)."""
     wanted = request.match_info["model"]
+    names = (wanted, bare_model(wanted, services(request).upstream_names))
     answer = await services(request).backend.models(_models_call(request))
     if answer.status != 200:
         return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.media_type})
     listing: dict[str, Any] = json.loads(answer.body or b"{}")
     for model in listing.get("data") or ():
-        if model.get("id") == wanted:
-            return web.json_response(model)
+        if model.get("id") in names:
+            return web.json_response({**model, "id": wanted})
     raise NotFound(f"The model '{wanted}' does not exist.", param="model", code="model_not_found")
 
 

@@ -1,22 +1,26 @@
 """``/v1/responses``: create, whole and streamed; retrieve, delete, list input items."""
 
 import logging
+from collections import Counter
 from typing import Any
 
 from aiohttp import web
 
 from harness.api import sse
-from harness.api.errors import invalid_prefix, not_found
-from harness.api.items import parse_items
-from harness.api.listing import list_body, paginate, parse_list_query
+from harness.api.errors import invalid_prefix, invalid_value, missing, not_found
+from harness.api.items import NewId, parse_items
+from harness.api.listing import list_body, paginate, parse_include_query, parse_list_query
 from harness.api.responses import CreateResponse, parse_create
-from harness.errors import InvalidRequest
+from harness.api.validation import is_id
+from harness.errors import InvalidRequest, NotFound
 from harness.server.context import json_body, scope_of, services
 from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
+from harness.stores.protocol import Object, StateStore
 from harness.turn.machine import Plan
 from harness.turn.messages import Item
 
+_STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 _log = logging.getLogger(__name__)
 
 
@@ -26,11 +30,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     parts = services(request)
     history = await _history(request, wanted)
     origin = await parts.identity.origin(scope_of(request))
-    items = [{"type": "message", "role": "user", "content": wanted.input}]
-    input_items = parse_items(items if isinstance(wanted.input, str) else wanted.input, "input", origin.ids.new)
-    plan = Plan(
-        wanted, history, _resolved(input_items, history), wanted.conversation_id, origin.ids, origin.now
-    )
+    input_items = _input_items(wanted, history, origin.ids.new)
+    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now)
     driver = Driver(
         parts.backend, parts.state, scope_of(request), headers_for_upstream(request), lambda: parts.identity.end(origin)
     )
@@ -63,17 +64,15 @@ class _Stream:
         return self._response
 
     async def _emit(self, event: dict[str, Any]) -> None:
-        if self._response is None:
-            self._response = web.StreamResponse(headers=_headers(self._driver))
-            self._response.headers["Content-Type"] = "text/event-stream"
-            self._response.headers["Cache-Control"] = "no-cache"
-            await self._response.prepare(self._request)
         await self._write(sse.encode_json(event, event["type"]))
 
     async def _write(self, data: bytes) -> None:
-        if self._left or self._response is None:
+        if self._left:
             return
         try:
+            if self._response is None:
+                self._response = web.StreamResponse(headers=_headers(self._driver) | _STREAM_HEADERS)
+                await self._response.prepare(self._request)
             await self._response.write(data)
         except ConnectionError:
             self._left = True
@@ -84,42 +83,85 @@ async def _history(request: web.Request, wanted: CreateResponse) -> list[Item]:
     """What the model is to know before the input: the conversation as it is now, or the chain of responses."""
     state = services(request).state
     if wanted.conversation_id is not None:
-        items = await state.items(wanted.conversation_id)
+        items = await state.items(wanted.conversation_id) if is_id(wanted.conversation_id) else None
         if items is None:
             raise not_found("Conversation", wanted.conversation_id)
         return items
     if wanted.previous_response_id is None:
         return []
-    previous = await state.response(wanted.previous_response_id)
-    before = await state.response_input(wanted.previous_response_id)
-    if previous is None or before is None:
+    found = await _kept(state, wanted.previous_response_id)
+    if found is None:
         raise InvalidRequest(
             f"Previous response with id '{wanted.previous_response_id}' not found.",
             param="previous_response_id",
             code="previous_response_not_found",
         )
-    return [*before, *previous["output"]]
+    response, before = found
+    return [*before, *response["output"]]
 
 
-def _resolved(items: list[Item], history: list[Item]) -> list[Item]:
-    """Input items without the references to what the history holds already."""
+async def _kept(state: StateStore, response_id: str) -> tuple[Object, list[Item]] | None:
+    """A response and its input; None when it is not here (any more)."""
+    if not is_id(response_id):
+        return None
+    response, before = await state.response(response_id), await state.response_input(response_id)
+    return None if response is None or before is None else (response, before)
+
+
+def _input_items(wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
+    """The input as items, without references to what the history holds already.
+
+    Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items.
+    """
+    given = wanted.input or []
+    message = {"type": "message", "role": "user", "content": given}
+    items = parse_items([message] if isinstance(given, str) else given, "input", new_id)
+    if not items and not history:
+        raise missing("input")
     known = {item["id"] for item in history if item.get("id")}
-    for place, item in enumerate(items):
+    for item in items:
         if item["type"] == "item_reference" and item["id"] not in known:
-            raise InvalidRequest(f"Item with id '{item['id']}' not found.", param=f"input[{place}].id")
-    return [item for item in items if item["type"] != "item_reference"]
+            raise _no_item(item["id"])
+    new = [item for item in items if item["type"] != "item_reference"]
+    if wanted.conversation_id is not None:
+        _refuse_duplicates([*known, *(item["id"] for item in new)])
+    return new
+
+
+def _no_item(item_id: str) -> NotFound:
+    return NotFound(
+        f"Item with id '{item_id}' not found. It is neither in the conversation nor before the previous response.",
+        hint="Send the item itself.",
+        param="input",
+    )
+
+
+def _refuse_duplicates(ids: list[str]) -> None:
+    for item_id, count in Counter(ids).items():
+        if count > 1:
+            raise InvalidRequest(
+                f"Duplicate item found with id '{item_id}'. Remove duplicate items from your input and try again.",
+                param="input",
+                code="invalid_value",
+            )
 
 
 def _response_id(request: web.Request) -> str:
+    """The response that the path names. Raises InvalidRequest, or NotFound for what no id ever looks like."""
     response_id = request.match_info["response_id"]
     if not response_id.startswith("resp_"):
         raise invalid_prefix("response_id", response_id, "resp")
+    if not is_id(response_id):
+        raise not_found("Response", response_id)
     return response_id
 
 
 async def retrieve(request: web.Request) -> web.Response:
     """A response that was kept."""
     response_id = _response_id(request)
+    parse_include_query(request.query.items())
+    if request.query.get("stream", "false").lower() != "false":
+        raise invalid_value("stream", "A response that was not created with 'background' cannot be streamed again.")
     response = await services(request).state.response(response_id)
     if response is None:
         raise not_found("Response", response_id)

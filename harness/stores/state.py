@@ -40,7 +40,6 @@ _HINTS = {
 }
 
 
-
 async def open_state(url: str) -> "SqlState":
     """The state at a SQLAlchemy URL, its tables created where they are not there yet.
 

@@ -1,8 +1,9 @@
 """The turn: from a request to the last event, as a state machine without I/O.
 
 ``receive(input)`` answers with commands; whoever drives it carries them out in order and feeds back what came of them.
-The whole of it is the table ``_TRANSITIONS``: which input is expected in which state, and what it leads to. What the
-table does not name is a mistake of the driver's, except after the end, where stragglers are passed over.
+An Ask or a Keep is the last command of its batch, and what is fed next is its outcome: what an earlier command would
+still have led to is dropped. The whole of it is the table ``_TRANSITIONS``: which input is expected in which state, and
+what it leads to. What the table does not name is a mistake of the driver's.
 
 Nothing is sent before the backend has begun to answer: until then an error is an HTTP error, not an event.
 """
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from harness.api.responses import CreateResponse, response_object, usage_object
-from harness.errors import HarnessError
+from harness.api.responses import CreateResponse, failure_object, response_object, tier_shown, usage_object
+from harness.errors import InvalidRequest, UpstreamError
 from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
+from harness.turn.delta import read
 from harness.turn.ids import Ids
 from harness.turn.messages import Item
 from harness.turn.output import Output
@@ -22,12 +24,6 @@ from harness.turn.question import chat_body
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Finish reasons that leave a response incomplete, and OpenAI's words for why."""
-
-_FAILURES = ("server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_image", "invalid_base64_image",
-             "invalid_image_url", "image_too_large", "image_file_not_found", "image_parse_error",
-             "image_content_policy_violation", "unsupported_image_media_type")  # fmt: skip
-"""The codes that a failed response may have (OpenAI's ``ResponseErrorCode``, as far as a chat upstream gives them)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -53,7 +49,7 @@ class State(Enum):
 
 
 class Turn:
-    """One turn. ``response`` is the Response object as it stands."""
+    """One turn, as ``plan`` says. ``response`` is the Response object as it stands."""
 
     def __init__(self, plan: Plan) -> None:
         self.state = State.NEW
@@ -63,19 +59,22 @@ class Turn:
             created_at=plan.now,
             conversation_id=plan.conversation_id,
         )
-        self._plan = plan
+        self.plan = plan
         self._output = Output(plan.ids)
         self._events = 0
 
     def receive(self, what: Input) -> list[Command]:
         """The commands that follow from an input, to be carried out in order."""
-        if self.state is State.ENDED:
-            return []
         return list(_TRANSITIONS[self.state, type(what)](self, what))
 
     def _begin(self, _: Input) -> Iterator[Command]:
-        self.state = State.ASKING
-        yield Ask(chat_body(self._plan.wanted, [*self._plan.history, *self._plan.input_items]))
+        try:
+            body = chat_body(self.plan.wanted, [*self.plan.history, *self.plan.input_items])
+        except InvalidRequest as error:
+            yield from self._refuse(Failed(error))
+        else:
+            self.state = State.ASKING
+            yield Ask(body)
 
     def _refuse(self, what: Failed) -> Iterator[Command]:
         self.state = State.ENDED
@@ -87,7 +86,12 @@ class Turn:
         yield self._emit({"type": "response.in_progress", "response": dict(self.response)})
 
     def _chunk(self, what: Chunk) -> Iterator[Command]:
-        yield from self._say(self._output.add(what.data))
+        try:
+            delta = read(what.data)
+        except UpstreamError as error:
+            yield from self._fail(Failed(error))
+        else:
+            yield from self._say(self._output.add(delta))
 
     def _finish(self, what: Ended) -> Iterator[Command]:
         self.state = State.KEEPING
@@ -100,9 +104,9 @@ class Turn:
             "completed_at": None if reason else what.now,
             "output": list(output.items),
             "usage": usage_object(output.usage) if output.usage else None,
-            "service_tier": output.service_tier or self.response["service_tier"],
+            "service_tier": tier_shown(output.service_tier) or self.response["service_tier"],
         }
-        yield Keep(dict(self.response), (*self._plan.input_items, *output.items), append=True)
+        yield Keep(dict(self.response), (*self.plan.input_items, *output.items), append=True)
 
     def _complete(self, _: Input) -> Iterator[Command]:
         self.state = State.ENDED
@@ -113,7 +117,7 @@ class Turn:
         self.state = State.GIVING_UP
         self.response |= {
             "status": "failed",
-            "error": _failure(what.error),
+            "error": failure_object(what.error),
             "incomplete_details": None,
             "completed_at": None,
             "output": [],
@@ -126,11 +130,6 @@ class Turn:
 
     def _say(self, events: Iterable[dict[str, Any]]) -> Iterator[Command]:
         return map(self._emit, events)
-
-
-def _failure(error: HarnessError) -> dict[str, str]:
-    code = error.code if error.code in _FAILURES else "server_error"
-    return {"code": code, "message": str(error)}
 
 
 _TRANSITIONS: dict[tuple[State, type[Input]], Callable[[Turn, Any], Iterator[Command]]] = {

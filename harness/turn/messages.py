@@ -1,18 +1,21 @@
 """Items of a conversation to messages of a chat completion."""
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from harness.errors import InvalidRequest
+
 Item: TypeAlias = dict[str, Any]
 Message: TypeAlias = dict[str, Any]
+Part: TypeAlias = dict[str, Any]
 
 
 def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
     """The messages that say what ``items`` say, in order, after the instructions as a system message.
 
-    A function call joins the assistant message right before it, so that what one turn said (a text, parallel calls)
-    is one message again. Reasoning and the calls of hosted tools have no place in a chat completion and are left out.
+    What the model said in one turn (a text, parallel calls) is one message again. Reasoning and the calls of hosted
+    tools have no place in a chat completion and are left out. Raises InvalidRequest for content that has none either
+    and that the model would miss.
     """
     messages: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
     for item in items:
@@ -23,40 +26,100 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
 
 
 def _add_message(messages: list[Message], item: Item) -> None:
-    messages.append({"role": item["role"], "content": _content(item["content"])})
+    if item["role"] != "assistant":
+        messages.append({"role": item["role"], "content": _content(item["content"])})
+        return
+    said = _said(item["content"])
+    last = messages[-1] if messages else {}
+    if "tool_calls" in last and last["content"] is None:
+        # A text after calls: a chat completion wants nothing between calls and their outputs.
+        last.update(said)
+    else:
+        messages.append({"role": "assistant", **said})
 
 
-def _content(content: Any) -> Any:
+def _said(content: str | list[Part]) -> Message:
+    """What the assistant said: its texts as the content, a refusal apart from it."""
+    parts = [] if isinstance(content, str) else content
+    refusals = [part["refusal"] for part in parts if part["type"] == "refusal"]
+    if not refusals:
+        return {"content": _content(content)}
+    texts = [part for part in parts if part["type"] != "refusal"]
+    return {"content": _content(texts) or None, "refusal": "".join(refusals)}
+
+
+def _content(content: str | list[Part]) -> Any:
     """Bare text where text is all there is, as every model's template expects it; else a list of parts."""
     if isinstance(content, str):
         return content
     parts = [_part(part) for part in content]
-    if len(parts) == 1 and parts[0]["type"] == "text":
+    if not parts:
+        return ""
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
         return parts[0]["text"]
     return parts
 
 
-def _part(part: dict[str, Any]) -> dict[str, Any]:
-    kind = part["type"]
-    if kind == "input_image":
-        url = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
-        return {"type": "image_url", "image_url": url}
-    if kind == "input_audio":
-        return {"type": "input_audio", "input_audio": part["input_audio"]}
-    if kind == "input_file":
-        fields = ("file_id", "file_data", "filename")
-        return {"type": "file", "file": {name: part[name] for name in fields if part.get(name) is not None}}
-    if kind == "refusal":
-        return {"type": "refusal", "refusal": part["refusal"]}
+def _part(part: Part) -> Part:
+    made = _PARTS.get(part["type"], _text)(part)
+    mark = part.get("prompt_cache_breakpoint")
+    return made if mark is None else made | {"prompt_cache_breakpoint": mark}
+
+
+def _text(part: Part) -> Part:
     return {"type": "text", "text": part["text"]}
 
 
-def _add_call(messages: list[Message], item: Item) -> None:
-    call = {
-        "id": item["call_id"],
-        "type": "function",
-        "function": {"name": item["name"], "arguments": item["arguments"]},
-    }
+def _refusal(part: Part) -> Part:
+    return {"type": "text", "text": part["refusal"]}
+
+
+def _image(part: Part) -> Part:
+    if not part.get("image_url"):
+        raise _no_place("An image", "file_id", "image_url")
+    return {"type": "image_url", "image_url": {"url": part["image_url"], "detail": part.get("detail") or "auto"}}
+
+
+def _audio(part: Part) -> Part:
+    return {"type": "input_audio", "input_audio": part["input_audio"]}
+
+
+def _file(part: Part) -> Part:
+    fields = ("file_id", "file_data", "filename")
+    file = {name: part[name] for name in fields if part.get(name) is not None}
+    if not file.keys() & {"file_id", "file_data"}:
+        raise _no_place("A file", "file_url", "file_data")
+    return {"type": "file", "file": file}
+
+
+def _no_place(what: str, given: str, instead: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{what} by '{given}' has no place in a chat completion, which is what the model is asked for.",
+        hint=f"Give its '{instead}'.",
+        param="input",
+        code="unsupported_value",
+    )
+
+
+_PARTS: dict[str, Callable[[Part], Part]] = {
+    "input_image": _image,
+    "input_audio": _audio,
+    "input_file": _file,
+    # Outside of the assistant's messages a refusal is but a text.
+    "refusal": _refusal,
+}
+
+
+def _add_function_call(messages: list[Message], item: Item) -> None:
+    _add_call(messages, item, "function", {"name": item["name"], "arguments": item["arguments"]})
+
+
+def _add_custom_call(messages: list[Message], item: Item) -> None:
+    _add_call(messages, item, "custom", {"name": item["name"], "input": item["input"]})
+
+
+def _add_call(messages: list[Message], item: Item, kind: str, inner: dict[str, str]) -> None:
+    call = {"id": item["call_id"], "type": kind, kind: inner}
     if messages and messages[-1]["role"] == "assistant":
         messages[-1].setdefault("tool_calls", []).append(call)
     else:
@@ -64,13 +127,13 @@ def _add_call(messages: list[Message], item: Item) -> None:
 
 
 def _add_call_output(messages: list[Message], item: Item) -> None:
-    output = item["output"]
-    content = _content(output) if isinstance(output, str | list) else json.dumps(output)
-    messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": content})
+    messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
 
 
 _CONVERTERS: dict[str, Callable[[list[Message], Item], None]] = {
     "message": _add_message,
-    "function_call": _add_call,
+    "function_call": _add_function_call,
+    "custom_tool_call": _add_custom_call,
     "function_call_output": _add_call_output,
+    "custom_tool_call_output": _add_call_output,
 }

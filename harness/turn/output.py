@@ -1,26 +1,59 @@
-"""Where a chunk becomes events: the deltas of one choice to output items, opened, filled and closed in order."""
+"""Where a chunk becomes events: what the model says to output items, opened, filled and closed in order."""
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from harness.turn.delta import CallPiece, Delta
 from harness.turn.ids import Ids
 
 Event: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[str, int]
+"""What a piece belongs to: a kind of part, or ``call`` and the call's index."""
 
-_PART_EVENTS = {
-    # kind of part: (the part's field that grows, event of a delta, event of the end, its field of the whole)
-    "output_text": ("text", "response.output_text.delta", "response.output_text.done", "text"),
-    "refusal": ("refusal", "response.refusal.delta", "response.refusal.done", "refusal"),
-    "reasoning_text": ("text", "response.reasoning_text.delta", "response.reasoning_text.done", "text"),
+
+class _PartKind(NamedTuple):
+    """The field of a part that grows, and the events that tell of it."""
+
+    field: str
+    delta: str
+    done: str
+
+
+_PARTS = {
+    "output_text": _PartKind("text", "response.output_text.delta", "response.output_text.done"),
+    "refusal": _PartKind("refusal", "response.refusal.delta", "response.refusal.done"),
+    "reasoning_text": _PartKind("text", "response.reasoning_text.delta", "response.reasoning_text.done"),
 }
+
+
+class _CallKind(NamedTuple):
+    """How ids of a kind of call begin, its items' type, the field that grows, and the events that tell of it."""
+
+    prefix: str
+    type: str
+    field: str
+    events: str
+
+
+_CALLS = {
+    "function": _CallKind("fc", "function_call", "arguments", "response.function_call_arguments"),
+    "custom": _CallKind("ctc", "custom_tool_call", "input", "response.custom_tool_call_input"),
+}
+
+
+class _Words(NamedTuple):
+    """A piece of a message."""
+
+    text: str
+    logprobs: tuple[dict[str, Any], ...] = ()
 
 
 class Output:
     """The output of a response while it is being said.
 
-    Every item is closed before the next opens. A function call can be known to be complete only at the end of the
-    stream, so what arrives beside an open call waits until then. Events come without ``sequence_number``.
+    Every item is closed before the next opens. A tool call can be known to be complete only at the end of the stream,
+    so what arrives beside an open call waits until then. Events come without ``sequence_number``.
     """
 
     def __init__(self, ids: Ids) -> None:
@@ -30,57 +63,56 @@ class Output:
         self.finish_reason: str | None = None
         self._ids = ids
         self._open: _OpenMessage | _OpenCall | None = None
-        self._waiting: dict[tuple[str, int], list[Any]] = {}
+        self._waiting: dict[Key, list[Any]] = {}
 
-    def add(self, chunk: dict[str, Any]) -> Iterator[Event]:
-        """The events that one chunk gives. Choices other than the first are not part of a response."""
-        self.usage = chunk.get("usage") or self.usage
-        self.service_tier = chunk.get("service_tier") or self.service_tier
-        for choice in chunk.get("choices") or ():
-            if choice.get("index", 0) == 0:
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
-                yield from self._delta(choice.get("delta") or {}, choice.get("logprobs") or {})
+    def add(self, delta: Delta) -> Iterator[Event]:
+        """The events that one chunk gives."""
+        self.usage = delta.usage or self.usage
+        self.service_tier = delta.service_tier or self.service_tier
+        self.finish_reason = delta.finish_reason or self.finish_reason
+        if delta.reasoning:
+            yield from self._piece(("reasoning_text", 0), _Words(delta.reasoning))
+        # Log probabilities without a text are those of a call's tokens, or come after the text they belong to.
+        if delta.text or (delta.logprobs and self._is_speaking()):
+            yield from self._piece(("output_text", 0), _Words(delta.text, delta.logprobs))
+        if delta.refusal:
+            yield from self._piece(("refusal", 0), _Words(delta.refusal))
+        for call in delta.calls:
+            yield from self._piece(("call", call.index), call)
 
-    def _delta(self, delta: dict[str, Any], logprobs: dict[str, Any]) -> Iterator[Event]:
-        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if isinstance(reasoning, str):
-            yield from self._piece(("reasoning_text", 0), (reasoning, []))
-        if delta.get("content"):
-            yield from self._piece(("output_text", 0), (delta["content"], logprobs.get("content") or []))
-        if delta.get("refusal"):
-            yield from self._piece(("refusal", 0), (delta["refusal"], []))
-        for position, call in enumerate(delta.get("tool_calls") or ()):
-            index = call.get("index")
-            yield from self._piece(("call", position if index is None else index), call)
+    def close(self, status: str) -> Iterator[Event]:
+        """The events that end the output: what waits is said, what is open last is closed with ``status``.
 
-    def _piece(self, key: tuple[str, int], piece: Any) -> Iterator[Event]:
+        A model that said nothing gives a message with an empty text.
+        """
+        if not self.items and self._open is None:
+            yield from self._piece(("output_text", 0), _Words(""))
+        waiting, self._waiting = self._waiting, {}
+        for key, pieces in waiting.items():
+            yield from self._close("completed")
+            for piece in pieces:
+                yield from self._piece(key, piece)
+        yield from self._close(status)
+
+    def _is_speaking(self) -> bool:
+        return self._open is not None and self._open.takes(("output_text", 0))
+
+    def _piece(self, key: Key, piece: Any) -> Iterator[Event]:
         if self._open is not None and not self._open.takes(key):
             if isinstance(self._open, _OpenCall):
                 self._waiting.setdefault(key, []).append(piece)
                 return
             yield from self._close("completed")
         if self._open is None:
-            self._open = self._opened(key)
+            self._open = self._opened(key, piece)
             yield from self._open.begin()
         yield from self._open.add(key[0], piece)
 
-    def _opened(self, key: tuple[str, int]) -> "_OpenMessage | _OpenCall":
+    def _opened(self, key: Key, piece: Any) -> "_OpenMessage | _OpenCall":
         position = len(self.items)
-        return _OpenCall(key, position, self._ids) if key[0] == "call" else _OpenMessage(key[0], position, self._ids)
-
-    def close(self, status: str) -> Iterator[Event]:
-        """The events that end the output: what is open is closed with ``status``, what waits is said.
-
-        A model that said nothing gives a message with an empty text.
-        """
-        if not self.items and self._open is None:
-            yield from self._piece(("output_text", 0), ("", []))
-        waiting, self._waiting = self._waiting, {}
-        for key in sorted(waiting):
-            yield from self._close("completed")
-            for piece in waiting[key]:
-                yield from self._piece(key, piece)
-        yield from self._close(status)
+        if isinstance(piece, CallPiece):
+            return _OpenCall(key, _CALLS[piece.kind], position, self._ids)
+        return _OpenMessage(key[0], position, self._ids)
 
     def _close(self, status: str) -> Iterator[Event]:
         if self._open is not None:
@@ -101,42 +133,43 @@ class _OpenMessage:
         else:
             self.item = {"id": ids.new("msg"), "type": "message", "role": "assistant"}
 
-    def takes(self, key: tuple[str, int]) -> bool:
+    def takes(self, key: Key) -> bool:
         return key[0] != "call" and (key[0] == "reasoning_text") == self._reasons
 
     def begin(self) -> Iterator[Event]:
         opening = {**self.item, "status": "in_progress", "content": []}
         yield {"type": "response.output_item.added", **self._place, "item": opening}
 
-    def add(self, kind: str, piece: tuple[str, list[Any]]) -> Iterator[Event]:
-        text, logprobs = piece
+    def add(self, kind: str, words: _Words) -> Iterator[Event]:
         if not self._parts or self._parts[-1]["type"] != kind:
             yield from self._end_part()
-            part: dict[str, Any] = {"type": kind, _PART_EVENTS[kind][0]: ""}
-            part |= {"annotations": [], "logprobs": []} if kind == "output_text" else {}
-            self._parts.append(part)
-            yield {"type": "response.content_part.added", **self._where(), "part": _copy(part)}
-        field, delta_type, _, _ = _PART_EVENTS[kind]
-        self._parts[-1][field] += text
-        event = {"type": delta_type, **self._where(), "delta": text}
+            yield from self._begin_part(kind)
+        self._parts[-1][_PARTS[kind].field] += words.text
+        event = {"type": _PARTS[kind].delta, **self._where(), "delta": words.text}
         if kind == "output_text":
-            shown = [_logprob(token) for token in logprobs]
-            self._parts[-1]["logprobs"] += shown
-            event["logprobs"] = shown
-        if text:
+            self._parts[-1]["logprobs"] += words.logprobs
+            event["logprobs"] = list(words.logprobs)
+        if words.text or words.logprobs:
             yield event
 
-    def _where(self) -> dict[str, Any]:
-        return {"item_id": self.item["id"], **self._place, "content_index": len(self._parts) - 1}
+    def _begin_part(self, kind: str) -> Iterator[Event]:
+        part: dict[str, Any] = {"type": kind, _PARTS[kind].field: ""}
+        if kind == "output_text":
+            part |= {"annotations": [], "logprobs": []}
+        self._parts.append(part)
+        yield {"type": "response.content_part.added", **self._where(), "part": _copy(part)}
 
     def _end_part(self) -> Iterator[Event]:
         if not self._parts:
             return
         part = self._parts[-1]
-        field, _, done_type, name = _PART_EVENTS[part["type"]]
-        done = {"type": done_type, **self._where(), name: part[field]}
-        yield done | ({"logprobs": part["logprobs"]} if part["type"] == "output_text" else {})
+        kind = _PARTS[part["type"]]
+        done = {"type": kind.done, **self._where(), kind.field: part[kind.field]}
+        yield done | ({"logprobs": list(part["logprobs"])} if "logprobs" in part else {})
         yield {"type": "response.content_part.done", **self._where(), "part": _copy(part)}
+
+    def _where(self) -> dict[str, Any]:
+        return {"item_id": self.item["id"], **self._place, "content_index": len(self._parts) - 1}
 
     def end(self, status: str) -> Iterator[Event]:
         yield from self._end_part()
@@ -145,57 +178,52 @@ class _OpenMessage:
 
 
 class _OpenCall:
-    """A function call that is being said."""
+    """A call of a function or of a custom tool that is being said. It is shown from when its name is known."""
 
-    def __init__(self, key: tuple[str, int], position: int, ids: Ids) -> None:
-        self._key, self._place = key, {"output_index": position}
-        self._said = False
+    def __init__(self, key: Key, kind: _CallKind, position: int, ids: Ids) -> None:
+        self._key, self._kind, self._place = key, kind, {"output_index": position}
+        self._shown = False
+        self._unsaid = ""
         self._new_call_id = ids.new("call")
-        self.item: Item = {"id": ids.new("fc"), "type": "function_call", "call_id": "", "name": "", "arguments": ""}
+        self.item: Item = {"id": ids.new(kind.prefix), "type": kind.type, "call_id": "", "name": "", kind.field: ""}
 
-    def takes(self, key: tuple[str, int]) -> bool:
+    def takes(self, key: Key) -> bool:
         return key == self._key
 
     def begin(self) -> Iterator[Event]:
-        # The name comes with the first piece: only then there is something to show.
         return iter(())
 
-    def add(self, _kind: str, piece: dict[str, Any]) -> Iterator[Event]:
-        function = piece.get("function") or {}
-        self.item["call_id"] = self.item["call_id"] or piece.get("id") or self._new_call_id
-        self.item["name"] = self.item["name"] or function.get("name") or ""
-        if not self._said:
-            self._said = True
+    def add(self, _: str, piece: CallPiece) -> Iterator[Event]:
+        self.item["call_id"] = self.item["call_id"] or piece.call_id
+        self.item["name"] = self.item["name"] or piece.name
+        self._unsaid += piece.text
+        if self.item["name"]:
+            yield from self._say()
+
+    def _say(self) -> Iterator[Event]:
+        if not self._shown:
+            self._shown = True
+            self.item["call_id"] = self.item["call_id"] or self._new_call_id
             opening = {**self.item, "status": "in_progress"}
             yield {"type": "response.output_item.added", **self._place, "item": opening}
-        arguments = function.get("arguments")
-        if arguments:
-            self.item["arguments"] += arguments
-            where = {"item_id": self.item["id"], **self._place}
-            yield {"type": "response.function_call_arguments.delta", **where, "delta": arguments}
+        if self._unsaid:
+            text, self._unsaid = self._unsaid, ""
+            self.item[self._kind.field] += text
+            yield {"type": f"{self._kind.events}.delta", **self._where(), "delta": text}
+
+    def _where(self) -> dict[str, Any]:
+        return {"item_id": self.item["id"], **self._place}
 
     def end(self, status: str) -> Iterator[Event]:
+        yield from self._say()
         self.item["status"] = status
-        yield {
-            "type": "response.function_call_arguments.done",
-            "item_id": self.item["id"],
-            **self._place,
-            "name": self.item["name"],
-            "arguments": self.item["arguments"],
-        }
+        said = {self._kind.field: self.item[self._kind.field]}
+        # Of the two, OpenAI names the function alone.
+        said |= {"name": self.item["name"]} if self._kind.type == "function_call" else {}
+        yield {"type": f"{self._kind.events}.done", **self._where(), **said}
         yield {"type": "response.output_item.done", **self._place, "item": dict(self.item)}
 
 
 def _copy(part: dict[str, Any]) -> dict[str, Any]:
     """A part as it is now: events already sent must not grow with it."""
     return {name: list(value) if isinstance(value, list) else value for name, value in part.items()}
-
-
-def _logprob(token: dict[str, Any]) -> dict[str, Any]:
-    """A token's log probability in the Responses API's shape, where ``bytes`` and ``top_logprobs`` must be there."""
-    shown = {"token": token.get("token"), "logprob": token.get("logprob"), "bytes": token.get("bytes") or []}
-    return shown | {"top_logprobs": [_top(other) for other in token.get("top_logprobs") or ()]}
-
-
-def _top(token: dict[str, Any]) -> dict[str, Any]:
-    return {"token": token.get("token"), "logprob": token.get("logprob"), "bytes": token.get("bytes") or []}

@@ -104,8 +104,14 @@ def test_of_a_union_the_member_speaks_that_was_meant() -> None:
 def test_queries_of_lists() -> None:
     assert parse_list_query([]) == ListQuery(after=None, limit=20, order="desc", include=[])
     query = parse_list_query(
-        [("limit", "5"), ("order", "asc"), ("after", "msg_1"), ("include[]", "message.input_image.image_url")]
-        + [("include", "reasoning.encrypted_content,code_interpreter_call.outputs"), ("unknown", "x")]
+        [
+            ("limit", "5"),
+            ("order", "asc"),
+            ("after", "msg_1"),
+            ("include[]", "message.input_image.image_url"),
+            ("include", "reasoning.encrypted_content,code_interpreter_call.outputs"),
+            ("unknown", "x"),
+        ]
     )
 
     assert (query.limit, query.order, query.after) == (5, "asc", "msg_1")

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import OpenAI, OpenAIError
+from openai import OpenAI
 
 from harness.recording import format as file_format
 from tests.scripted_upstream import chunk, scripted, stream
@@ -22,7 +23,7 @@ CHUNKS = [chunk(f"word {number} " * 20) for number in range(200)]
 
 @pytest.mark.slow
 def test_kill_in_the_middle_of_recording(tmp_path: Path) -> None:
-    dice = random.Random(7)
+    dice = random.Random(7)  # noqa: S311 - the times of the kills are no secret
     complete: dict[Path, bytes] = {}
     with scripted(stream(*CHUNKS, chunk(finish="stop")), piece=4096) as upstream:
         for round_ in range(KILLS):
@@ -42,14 +43,14 @@ def test_kill_in_the_middle_of_recording(tmp_path: Path) -> None:
                 exchange = file_format.to_exchange(file_format.loads(data.decode()))
                 assert len(exchange.response.body) == len(CHUNKS) + 1, f"{path.name} is cut off"
     assert complete, "no recording was ever finished: the test kills too early to show anything"
-    assert len(complete) < 4 * ASKED * KILLS, "no recording was ever interrupted: the test kills too late to show anything"
+    assert len(complete) < 4 * ASKED * KILLS, (
+        "no recording was ever interrupted: the test kills too late to show anything"
+    )
 
 
 def _start(directory: Path, upstream: str) -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "harness", "serve", "--mode", "record", "--recordings", str(directory)]
-    process = subprocess.Popen(  # noqa: S603 - a command of our own
-        [*command, "--upstream", upstream, "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "harness.cli", "serve", "--mode", "record", "--recordings", str(directory)]
+    process = subprocess.Popen([*command, "--upstream", upstream, "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
         found = re.search(r"OPENAI_BASE_URL\s+(\S+)", line)
@@ -59,13 +60,8 @@ def _start(directory: Path, upstream: str) -> tuple[subprocess.Popen[str], str]:
 
 
 def _ask(url: str, text: str) -> None:
-    try:
-        with OpenAI(base_url=url, api_key="none", max_retries=0) as client:
-            for number in range(ASKED):
-                messages: Any = [{"role": "user", "content": f"{text}.{number}"}]
-                list(client.chat.completions.create(model="m", messages=messages, stream=True))
-    except (OpenAIError, OSError) as error:
-        # The server was killed under the client, which is the point.
-        assert error is not None
-    except Exception as error:  # httpx's own, of whichever generation the client uses
-        assert type(error).__module__.startswith("httpx"), error
+    # The server is killed under the client, which is the point: whatever the client makes of it is fine.
+    with suppress(Exception), OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        for number in range(ASKED):
+            messages: Any = [{"role": "user", "content": f"{text}.{number}"}]
+            list(client.chat.completions.create(model="m", messages=messages, stream=True))

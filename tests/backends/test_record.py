@@ -286,6 +286,18 @@ def test_the_key_goes_upstream_and_nowhere_else(tmp_path: Path) -> None:
     assert "x" * 30 not in "".join(file.read_text() for file in files(tmp_path))
 
 
+def test_a_key_that_an_upstream_repeats_is_not_noted(tmp_path: Path) -> None:
+    secret = "a-key-that-looks-like-nothing-known"
+    refused = json.dumps({"error": {"message": f"Incorrect API key: {secret}"}}).encode()
+    with scripted(http(refused, status=401)) as upstream, ServerThread(settings(tmp_path, upstream)) as server:
+        client = OpenAI(base_url=server.base_url, api_key=secret, max_retries=0)
+        with pytest.raises(openai.AuthenticationError):
+            client.chat.completions.create(**ASK)
+        [line] = server.parts.journal.lines
+    assert "[redacted]" in str(line.error)
+    assert secret not in str(line.error)
+
+
 def fields(chosen: Settings) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in Settings.__dataclass_fields__}
 
@@ -312,9 +324,9 @@ def test_live_passes_on_and_writes_nothing(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with scripted(http(json.dumps(WHOLE).encode())) as upstream, ServerThread(settings(blocked, upstream)) as server:
+def test_a_directory_that_can_no_longer_be_written_is_told(tmp_path: Path) -> None:
+    directory = tmp_path / "recordings"
+    with scripted(http(json.dumps(WHOLE).encode())) as upstream, ServerThread(settings(directory, upstream)) as server:
+        directory.write_text("a file where the directory should be")
         with pytest.raises(openai.InternalServerError, match="could not be written"):
             client_of(server).chat.completions.create(**ASK)

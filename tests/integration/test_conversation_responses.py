@@ -1,7 +1,6 @@
 """Conversations and responses together, over recordings or a live upstream: the mode is a flag, no line changes.
 
-    pytest tests/integration                                   replay
-    HARNESS_MODE=record HARNESS_UPSTREAM=… pytest tests/integration
+``pytest tests/integration`` replays; ``HARNESS_MODE=record HARNESS_UPSTREAM=… pytest tests/integration`` records.
 """
 
 from typing import Any
@@ -131,7 +130,7 @@ def test_errors(client: OpenAI, model: str) -> None:
     with pytest.raises(openai.NotFoundError):
         ask(client, model, "Hello", conversation="conv_zzzzzzzzz5dc81908289d62779d2ac510a2b0b602ef00a44")
     conversation = client.conversations.create()
-    with pytest.raises(openai.BadRequestError, match="[Mm]utually exclusive"):
+    with pytest.raises(openai.BadRequestError, match=r"[Mm]utually exclusive"):
         ask(client, model, "Hello", conversation=conversation.id, previous_response_id="resp_1")
     assert texts(client, conversation.id) == []
 

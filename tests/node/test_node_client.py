@@ -21,7 +21,7 @@ GOODBYE = "Goodbye! If you need anything else, feel free to reach out. Have a gr
 def test_the_node_client(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).with_name("client.mjs"), tmp_path)
     npm = ["npm", "install", "--no-audit", "--no-fund", "--silent", "openai@7"]
-    subprocess.run(npm, cwd=tmp_path, check=True, timeout=300)  # noqa: S603 - a command of our own
+    subprocess.run(npm, cwd=tmp_path, check=True, timeout=300)
     with ServerThread(Settings(recordings=RECORDINGS)) as server:
         url = server.scoped("tests/integration/a test of [another] language::ü")
         environment = {**os.environ, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": NO_KEY}

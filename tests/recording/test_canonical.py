@@ -51,6 +51,7 @@ bodies = st.fixed_dictionaries(
         "temperature": st.none() | st.integers(0, 2) | st.floats(0, 2),
         "tools": st.lists(tools, max_size=2),
         "user": texts,
+        "extra_body": st.dictionaries(st.sampled_from(["top_k", "min_p"]), values, max_size=2),
         "x": values,
     },
 )

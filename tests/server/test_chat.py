@@ -144,8 +144,8 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     seen = []
     for _ in range(2):
         with ServerThread(Settings(recordings=tmp_path)) as server:
-            for asked in (body("q"), body("q", stream=True), body("missing")):
-                seen.append(post(server, "/v1/chat/completions", json.dumps(asked).encode()))
+            asked = body("q"), body("q", stream=True), body("missing")
+            seen += [post(server, "/v1/chat/completions", json.dumps(request).encode()) for request in asked]
     assert seen[:3] == seen[3:]
     assert [status for status, _, _ in seen[:3]] == [200, 200, 404]
     assert seen[1][2].endswith(b"data: [DONE]\n\n")
@@ -167,6 +167,7 @@ def test_models(tmp_path: Path, server: ServerThread) -> None:
     client = client_at(server.base_url)
     assert [model.id for model in client.models.list()] == ["m"]
     assert client.models.retrieve("m").owned_by == "harness"
+    assert client.models.retrieve("openai/m").id == "openai/m"
     with pytest.raises(openai.NotFoundError) as raised:
         client.models.retrieve("openai/n")
     assert raised.value.code == "model_not_found"

@@ -149,7 +149,7 @@ def test_a_turn_that_cannot_be_kept_whole_leaves_nothing(url: str) -> None:
         assert await state.response("resp_1") is None
 
         assert await save("resp_1", "conv_1", [item("msg_1")])
-        with pytest.raises(Exception, match="(?i)unique"):
+        with pytest.raises(Exception, match=r"(?i)unique"):
             await save("resp_1", "conv_1", [item("msg_2")])
         with pytest.raises(InvalidRequest):
             await save("resp_2", "conv_1", [item("msg_3"), item("msg_1")])

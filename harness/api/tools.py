@@ -1,0 +1,166 @@
+"""Tools and the choice among them: what ``responses.create`` takes, and what a Response shows of it."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+
+from harness.api.errors import missing
+from harness.api.validation import parse, unsupported, wrong_type
+from harness.errors import InvalidRequest
+
+Object: TypeAlias = dict[str, Any]
+_Name: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
+
+_HOSTED = (
+    "file_search", "web_search", "web_search_preview", "code_interpreter", "image_generation", "computer",
+    "computer_use_preview", "tool_search", "programmatic_tool_calling",
+)  # fmt: skip
+"""Tools that OpenAI runs; some have a date behind their names (``web_search_2025_08_26``)."""
+
+_ELSEWHERE = ("mcp", "local_shell", "shell", "apply_patch", "namespace")
+"""Tools of the Responses API that others run, and that a chat completion cannot carry."""
+
+_MODES = ("none", "auto", "required")
+
+
+class FunctionTool(BaseModel):
+    """A function that the client runs. What else it brings is handed on: the upstream knows what to make of it."""
+
+    name: _Name
+    description: StrictStr | None = None
+    parameters: Object | None = None
+    strict: StrictBool | None = None
+
+
+class Format(BaseModel):
+    """What a custom tool takes: any text, or what a grammar allows."""
+
+    type: Literal["text", "grammar"]
+
+
+class Grammar(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["grammar"]
+    syntax: Literal["lark", "regex"]
+    definition: StrictStr
+
+
+class CustomTool(BaseModel):
+    """A tool that takes text of any form."""
+
+    name: _Name
+    description: StrictStr | None = None
+    format: Object | None = None
+
+
+class NamedTool(BaseModel):
+    """The name of a tool, where one is chosen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["function", "custom"]
+    name: _Name
+
+
+class AllowedTools(BaseModel):
+    """The choice among some of the tools."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"] | None = None
+    tools: Annotated[list[Any], Field(min_length=1)]
+
+
+def check_tools(tools: list[Object]) -> None:
+    """Raises InvalidRequest for a tool that is none, or that the model cannot be given."""
+    for place, tool in enumerate(tools):
+        path = f"tools[{place}]"
+        kind = _kind(tool, path)
+        if kind == "function":
+            parse(FunctionTool, tool, path)
+        elif kind == "custom":
+            _check_format(parse(CustomTool, tool, path).format, f"{path}.format")
+        else:
+            raise _not_served(kind, path)
+
+
+def _kind(value: Object, path: str) -> str:
+    kind = value.get("type")
+    if kind is None:
+        raise missing(f"{path}.type")
+    if not isinstance(kind, str):
+        raise wrong_type(f"{path}.type", ["a string"], kind)
+    return kind
+
+
+def _check_format(given: Object | None, path: str) -> None:
+    if given is not None and parse(Format, given, path).type == "grammar":
+        parse(Grammar, given, path)
+
+
+def _not_served(kind: str, path: str) -> InvalidRequest:
+    if kind.startswith(_HOSTED):
+        message, hint = f"The tool '{kind}' is run by OpenAI alone", "Leave it out, or offer a function in its place."
+    elif kind in _ELSEWHERE:
+        message, hint = f"The tool '{kind}' is not served", "Leave it out, or offer a function in its place."
+    else:
+        return unsupported(f"{path}.type", kind, ["function", "custom"])
+    return InvalidRequest(
+        f"{message}; the harness asks models through chat completions, which take tools of the types 'function' and "
+        "'custom'.",
+        hint=hint,
+        param=f"{path}.type",
+        code="unsupported_value",
+    )
+
+
+def check_choice(choice: str | Object, tools: list[Object]) -> None:
+    """Raises InvalidRequest for a ``tool_choice`` that is none, or that chooses what is not among ``tools``."""
+    if isinstance(choice, str):
+        if choice not in _MODES:
+            raise unsupported("tool_choice", choice, _MODES)
+        if choice == "required" and not tools:
+            raise _fault("Tool choice 'required' must be specified with 'tools' parameter.")
+        return
+    kind = _kind(choice, "tool_choice")
+    known: dict[str, Callable[[], list[Object]]] = {
+        "function": lambda: [_named(choice, "tool_choice")],
+        "custom": lambda: [_named(choice, "tool_choice")],
+        "allowed_tools": lambda: _allowed(choice),
+    }
+    if kind not in known:
+        raise unsupported("tool_choice.type", kind, list(known))
+    offered = [(tool["type"], tool["name"]) for tool in tools]
+    for chosen in known[kind]():
+        if (chosen["type"], chosen["name"]) not in offered:
+            raise _fault(f"Tool choice '{chosen['name'][:64]}' not found in 'tools' parameter.")
+
+
+def _named(choice: Object, path: str) -> Object:
+    return parse(NamedTool, choice, path).model_dump()
+
+
+def _allowed(choice: Object) -> list[Object]:
+    tools = parse(AllowedTools, choice, "tool_choice").tools
+    return [_named(tool, f"tool_choice.tools[{place}]") for place, tool in enumerate(tools)]
+
+
+def _fault(message: str) -> InvalidRequest:
+    return InvalidRequest(message, param="tool_choice", code="invalid_value")
+
+
+def shown_tool(tool: Object) -> Object:
+    """A tool with every key that a Response shows."""
+    if tool["type"] == "custom":
+        return {"format": {"type": "text"}} | {name: value for name, value in tool.items() if value is not None}
+    return {"type": "function", "description": None, "parameters": None, "strict": True} | tool
+
+
+def shown_choice(choice: str | Object | None) -> str | Object:
+    """A ``tool_choice`` as a Response shows it."""
+    if isinstance(choice, dict) and choice["type"] == "allowed_tools":
+        return choice | {"mode": choice.get("mode") or "auto"}
+    return choice or "auto"

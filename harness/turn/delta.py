@@ -1,0 +1,114 @@
+"""What one chunk says: the dialects of chat-completions upstreams read into one shape, and checked.
+
+Upstreams differ in where they put reasoning and in what they leave out of a tool call. No other file of the engine
+knows that.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from harness.errors import UpstreamError
+
+T = TypeVar("T")
+Object: TypeAlias = dict[str, Any]
+
+_CALL_TEXTS = {"function": "arguments", "custom": "input"}
+"""The kinds of tool calls, and what each calls the text that the model writes for the tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of the tool call with this index. What the piece does not say is empty."""
+
+    index: int
+    kind: str
+    call_id: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a chunk adds to the first choice, and what it says of the whole answer. Other choices are passed over."""
+
+    reasoning: str = ""
+    text: str = ""
+    refusal: str = ""
+    logprobs: tuple[Object, ...] = ()
+    calls: tuple[CallPiece, ...] = ()
+    finish_reason: str | None = None
+    usage: Object | None = None
+    service_tier: str | None = None
+
+
+def read(chunk: Object) -> Delta:
+    """The delta of a ``chat.completion.chunk``. Raises UpstreamError for what is none (``"choices": 7``)."""
+    choice = _first_choice(chunk)
+    said = _get(choice, "delta", dict) or {}
+    return Delta(
+        reasoning=_get(said, "reasoning_content", str) or _reasoning(said),
+        text=_get(said, "content", str) or "",
+        refusal=_get(said, "refusal", str) or "",
+        logprobs=tuple(map(_logprob, _objects(_get(choice, "logprobs", dict) or {}, "content"))),
+        calls=tuple(_call(place, call) for place, call in enumerate(_objects(said, "tool_calls"))),
+        finish_reason=_get(choice, "finish_reason", str),
+        usage=_get(chunk, "usage", dict),
+        service_tier=_get(chunk, "service_tier", str),
+    )
+
+
+def _first_choice(chunk: Object) -> Object:
+    return next((choice for choice in _objects(chunk, "choices") if not choice.get("index")), {})
+
+
+def _reasoning(said: Object) -> str:
+    # Some send an object here, of which the model's words are no part.
+    reasoning = said.get("reasoning")
+    return reasoning if isinstance(reasoning, str) else ""
+
+
+def _call(place: int, call: Object) -> CallPiece:
+    kind = "custom" if call.get("type") == "custom" or "custom" in call else "function"
+    inner = _get(call, kind, dict) or {}
+    index = _get(call, "index", int)
+    return CallPiece(
+        index=place if index is None else index,
+        kind=kind,
+        call_id=_get(call, "id", str) or "",
+        name=_get(inner, "name", str) or "",
+        text=_get(inner, _CALL_TEXTS[kind], str) or "",
+    )
+
+
+def _logprob(token: Object) -> Object:
+    """A token's log probability in the Responses API's shape, where ``bytes`` and ``top_logprobs`` must be there."""
+    return _token(token) | {"top_logprobs": [_token(other) for other in _objects(token, "top_logprobs")]}
+
+
+def _token(token: Object) -> Object:
+    return {
+        "token": _get(token, "token", str) or "",
+        "logprob": _get(token, "logprob", (int, float)) or 0.0,
+        "bytes": _get(token, "bytes", list) or [],
+    }
+
+
+def _objects(value: Object, name: str) -> list[Object]:
+    found = _get(value, name, list) or []
+    for inner in found:
+        _expect(inner, dict, name)
+    return found
+
+
+def _get(value: Object, name: str, kind: type[T] | tuple[type[T], ...]) -> T | None:
+    found = value.get(name)
+    return None if found is None else _expect(found, kind, name)
+
+
+def _expect(value: Any, kind: type[T] | tuple[type[T], ...], name: str) -> T:
+    if not isinstance(value, kind):
+        raise UpstreamError(
+            f"The upstream sent what is no chunk of a chat completion: '{name}' cannot be {str(value)[:64]!r}.",
+            hint="Ask again.",
+        )
+    return value
