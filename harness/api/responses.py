@@ -209,7 +209,7 @@ def response_object(
     """The Response at its beginning: in progress, without output, the request's parameters or their defaults."""
     reasoning = wanted.reasoning.model_dump(exclude_none=True) if wanted.reasoning else {}
 
-    def given(name: str, default: Any) -> Any:
+    def given(name: str, *, default: Any) -> Any:
         value = getattr(wanted, name)
         return default if value is None else value
 
@@ -227,23 +227,23 @@ def response_object(
         "max_tool_calls": wanted.max_tool_calls,
         "model": wanted.model,
         "output": [],
-        "parallel_tool_calls": given("parallel_tool_calls", True),
+        "parallel_tool_calls": given("parallel_tool_calls", default=True),
         "previous_response_id": wanted.previous_response_id,
         "conversation": {"id": conversation_id} if conversation_id else None,
         "prompt_cache_key": wanted.prompt_cache_key,
         "prompt_cache_retention": wanted.prompt_cache_retention,
         "reasoning": {"effort": None, "summary": None} | reasoning,
         "safety_identifier": wanted.safety_identifier,
-        "service_tier": given("service_tier", "default"),
+        "service_tier": given("service_tier", default="default"),
         "store": wanted.keeps,
-        "temperature": given("temperature", 1.0),
+        "temperature": given("temperature", default=1.0),
         "text": _shown_text(wanted.text or TextOptions()),
         "tool_choice": shown_choice(wanted.tool_choice),
         "tools": [shown_tool(tool) for tool in wanted.tools or ()],
-        "top_logprobs": given("top_logprobs", 0),
-        "top_p": given("top_p", 1.0),
-        "presence_penalty": given("presence_penalty", 0.0),
-        "frequency_penalty": given("frequency_penalty", 0.0),
+        "top_logprobs": given("top_logprobs", default=0),
+        "top_p": given("top_p", default=1.0),
+        "presence_penalty": given("presence_penalty", default=0.0),
+        "frequency_penalty": given("frequency_penalty", default=0.0),
         "truncation": "disabled",
         "usage": None,
         "metadata": wanted.metadata or {},

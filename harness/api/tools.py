@@ -40,6 +40,8 @@ class Format(BaseModel):
 
 
 class Grammar(BaseModel):
+    """The rules that a custom tool's text follows."""
+
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["grammar"]

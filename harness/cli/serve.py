@@ -56,9 +56,9 @@ def _log_line(outcome: str, path: str, model: str, recording: str | None, error:
 
 
 def _block(parts: "Parts", root: str, host: str) -> str:
-    settings, broken = parts.settings, parts.store.broken()
+    settings = parts.settings
     rows = [("OPENAI_BASE_URL", f"{root}/v1"), ("mode", str(settings.mode)), ("recordings", _recordings(parts))]
-    rows += [("", f"unreadable: {name}") for name in broken]
+    rows += [("", f"unreadable: {name}") for name in parts.store.broken()]
     rows += _upstream(parts) if settings.mode.needs_upstream else [("upstream", "none: replay asks nobody")]
     rows += [("state", _without_password(settings.state) if settings.state else "in memory")]
     if host in _EVERYWHERE:

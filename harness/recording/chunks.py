@@ -6,9 +6,11 @@ a chunk has and a whole has not is a tool call's ``index``; a whole that carries
 
 import copy
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from harness.api.calls import CallNumbers
 from harness.recording.model import Json
 
 Chunk: TypeAlias = dict[str, Json]
@@ -27,20 +29,21 @@ def aggregate(chunks: Iterable[Chunk]) -> Whole:
     """The whole completion that a stream spells out.
 
     Texts, refusals, arguments and log probabilities are put end to end, for each choice and each tool call by its
-    index; of other values the last that says something stands. Padding (``obfuscation``) goes.
+    number; of other values the last that says something stands. Padding (``obfuscation``) goes.
     """
     whole: Whole = {}
     choices: dict[int, Json] = {}
+    calls: defaultdict[int, CallNumbers] = defaultdict(CallNumbers)
     for chunk in chunks:
         for name, value in chunk.items():
             if name == "choices":
                 for choice in value or ():
-                    _add_choice(choices, choice)
+                    _add_choice(choices, choice, calls[choice.get("index", 0)])
             elif name != "obfuscation":
                 _keep(whole, name, copy.deepcopy(value))
     if whole.get("object") in ("chat.completion.chunk", "", None):
         whole["object"] = "chat.completion"
-    whole["choices"] = [_without_holes(choices[index]) for index in sorted(choices)]
+    whole["choices"] = [choices[index] for index in sorted(choices)]
     return whole
 
 
@@ -49,12 +52,13 @@ def _keep(target: dict[str, Json], name: str, value: Json) -> None:
         target[name] = value
 
 
-def _add_choice(choices: dict[int, Json], piece: Json) -> None:
+def _add_choice(choices: dict[int, Json], piece: Json, calls: CallNumbers) -> None:
     index = piece.get("index", 0)
     choice = choices.setdefault(index, {"index": index, "message": {}})
     for name, value in piece.items():
         if name == "delta":
-            _merge(choice["message"], value or {})
+            _add_calls(choice["message"], value or {}, calls)
+            _merge(choice["message"], {name: item for name, item in (value or {}).items() if name != "tool_calls"})
         elif name == "logprobs" and isinstance(value, dict):
             if not isinstance(choice.get("logprobs"), dict):
                 choice["logprobs"] = {}
@@ -63,23 +67,24 @@ def _add_choice(choices: dict[int, Json], piece: Json) -> None:
             _keep(choice, name, copy.deepcopy(value))
 
 
-def _without_holes(choice: Json) -> Json:
-    """A choice whose tool calls are a plain list: indices that no piece had (some servers count from 1) go."""
-    calls = choice["message"].get("tool_calls")
-    if calls:
-        for call in calls:
-            call.pop("index", None)
-        choice["message"]["tool_calls"] = [call for call in calls if call]
-    return choice
+def _add_calls(message: dict[str, Json], delta: dict[str, Json], numbers: CallNumbers) -> None:
+    pieces = delta.get("tool_calls")
+    if not isinstance(pieces, list):
+        _merge(message, {"tool_calls": pieces} if "tool_calls" in delta else {})
+        return
+    calls = message["tool_calls"] = message.get("tool_calls") or []
+    for position, piece in enumerate(pieces):
+        number = numbers.number(piece, position)
+        if number == len(calls):
+            calls.append({})
+        _merge(calls[number], {name: value for name, value in piece.items() if name != "index"})
 
 
 def _merge(target: dict[str, Json], delta: dict[str, Json]) -> None:
-    """Add a delta to what is there: texts continue, lists grow (by ``index`` where items have one), objects merge."""
+    """Add a delta to what is there: texts continue, lists grow, objects merge."""
     for name, value in delta.items():
         current = target.get(name)
-        if name == "tool_calls" and isinstance(value, list):
-            target[name] = _merge_calls(current or [], value)
-        elif isinstance(current, str) and isinstance(value, str) and name not in _REPLACED:
+        if isinstance(current, str) and isinstance(value, str) and name not in _REPLACED:
             target[name] = current + value
         elif isinstance(current, list) and isinstance(value, list):
             current.extend(copy.deepcopy(value))
@@ -87,16 +92,6 @@ def _merge(target: dict[str, Json], delta: dict[str, Json]) -> None:
             _merge(current, value)
         else:
             _keep(target, name, copy.deepcopy(value))
-
-
-def _merge_calls(calls: list[Json], pieces: list[Json]) -> list[Json]:
-    for position, piece in enumerate(pieces):
-        index = piece.get("index")
-        index = position if index is None else index
-        while len(calls) <= index:
-            calls.append({})
-        _merge(calls[index], piece)
-    return calls
 
 
 def split(whole: Whole) -> list[Chunk]:

@@ -1,7 +1,6 @@
 """Recorded streams, put together: chunks of chats and of legacy completions, Anthropic's events, those of Responses."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 
 from harness.recording.chunks import aggregate
@@ -38,8 +37,7 @@ def _events(pieces: list[Json]) -> Iterable[Json]:
 def _completion(chunks: list[dict[str, Json]]) -> Json:
     """Chunks of a chat or of a legacy text completion, whose pieces of text are aggregated like a chat's content."""
     legacy = not any("delta" in choice for chunk in chunks for choice in choices_of(chunk))
-    calls = _Calls()
-    completion = aggregate(_slim(chunk, calls, legacy=legacy) for chunk in chunks)
+    completion = aggregate(_slim(chunk, legacy=legacy) for chunk in chunks)
     for choice in completion["choices"] if legacy else ():
         choice["text"] = choice.pop("message").get("content", "")
     return completion
@@ -50,7 +48,7 @@ def choices_of(chunk: dict[str, Json]) -> list[dict[str, Json]]:
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
 
-def _slim(chunk: dict[str, Json], calls: "_Calls", *, legacy: bool) -> dict[str, Json]:
+def _slim(chunk: dict[str, Json], *, legacy: bool) -> dict[str, Json]:
     """A chunk without its nulls: most of a stream is the same few empty fields, said again and again."""
     slim = _without_nulls(chunk)
     slim["choices"] = []
@@ -59,41 +57,12 @@ def _slim(chunk: dict[str, Json], calls: "_Calls", *, legacy: bool) -> dict[str,
         # Together's chunks of a chat carry the piece of text a second time.
         text = kept.pop("text", "")
         kept["delta"] = {"content": text} if legacy else _without_nulls(kept.get("delta") or {})
-        if "tool_calls" in kept["delta"]:
-            kept["delta"]["tool_calls"] = calls.numbered(kept.get("index", 0), kept["delta"]["tool_calls"])
         slim["choices"].append(kept)
     return slim
 
 
 def _without_nulls(value: dict[str, Json]) -> dict[str, Json]:
     return {name: item for name, item in value.items() if item is not None}
-
-
-class _Calls:
-    """Gives the tool calls of a stream their numbers.
-
-    Ollama sends every call whole and with the index 0: a name with a new id is a new call. An id alone is none, for
-    some versions of vLLM make up another for each piece.
-    """
-
-    def __init__(self) -> None:
-        self._open: dict[tuple[Json, Json], tuple[str, int]] = {}
-        self._count: Counter[Json] = Counter()
-
-    def numbered(self, choice: Json, pieces: list[dict[str, Json]]) -> list[dict[str, Json]]:
-        """The pieces of one delta, each with the number of its call as ``index``."""
-        return [{**piece, "index": self._number(choice, at, piece)} for at, piece in enumerate(pieces)]
-
-    def _number(self, choice: Json, position: int, piece: dict[str, Json]) -> int:
-        index = piece.get("index")
-        place = choice, position if index is None else index
-        call_id, named = piece.get("id") or "", bool((piece.get("function") or {}).get("name"))
-        known = self._open.get(place)
-        if known is None or (named and call_id and call_id != known[0]):
-            known = call_id, self._count[choice]
-            self._count[choice] += 1
-            self._open[place] = known
-        return known[1]
 
 
 def _message_of(events: list[dict[str, Json]]) -> Json:

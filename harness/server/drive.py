@@ -91,8 +91,7 @@ class Driver:
             )
         except HarnessError as error:
             yield Failed(error)
-        except Exception:
-            # A client that reads a stream must get its end, whatever the database says.
+        except Exception:  # noqa: BLE001 - a client that reads a stream gets its end, whatever the database says
             _log.exception("%s could not be written down", command.response["id"])
             yield Failed(HarnessError("The response could not be written down.", hint="The harness's log says why."))
         else:

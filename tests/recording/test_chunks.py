@@ -221,7 +221,7 @@ def test_log_probabilities_come_with_the_tokens_that_they_are_of() -> None:
     assert pairs == [(token["token"], [token]) for token in scored]
 
 
-def test_tool_calls_that_do_not_begin_at_zero_leave_no_hole() -> None:
+def test_tool_calls_are_told_apart_by_their_index_in_order_of_appearance() -> None:
     def chunk(**call: Any) -> dict[str, Any]:
         return {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
 
@@ -234,8 +234,8 @@ def test_tool_calls_that_do_not_begin_at_zero_leave_no_hole() -> None:
     )
 
     assert whole["choices"][0]["message"]["tool_calls"] == [
-        {"id": "a", "function": {"name": "f", "arguments": "{}"}},
         {"id": "b", "function": {"name": "g", "arguments": "{}"}},
+        {"id": "a", "function": {"name": "f", "arguments": "{}"}},
     ]
 
 
@@ -289,3 +289,11 @@ def test_a_legacy_stream_puts_the_texts_of_each_choice_end_to_end(pieces: list[t
     assert {choice["index"]: choice["text"] for choice in whole["choices"]} == {
         index: "".join(text for at, text in pieces if at == index) for index, _ in pieces
     }
+
+
+def test_calls_that_share_an_index_are_told_apart_by_name_and_id() -> None:
+    """As Ollama sends them: each whole, each with the index 0."""
+    calls = [{"index": 0, "id": name, "function": {"name": name, "arguments": "{}"}} for name in "ab"]
+    whole = aggregate([{"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in calls])
+
+    assert [call["id"] for call in whole["choices"][0]["message"]["tool_calls"]] == ["a", "b"]

@@ -1,0 +1,472 @@
+"""The turn by its scripts: chunks in, events out, and what is asked and kept around them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import NotFound, RecordingNotFound
+from harness.turn.commands import Ask, Begin, Chunk, Emit, Ended, Failed, Kept, Opened, Refuse
+from harness.turn.machine import State
+from tests.server.conformance import check_event, check_stream, needs_descriptions
+from tests.turn.script import (
+    BROKEN,
+    HI,
+    Played,
+    chunk,
+    custom,
+    feed,
+    function,
+    new_turn,
+    play,
+    play_broken,
+)
+
+LOGPROB = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}
+SHOWN_LOGPROB = LOGPROB | {"top_logprobs": [{"token": "Hi", "logprob": -0.5, "bytes": []}]}
+
+SCRIPTS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
+    "a text": (
+        [chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), chunk("stop")],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "output_text.delta 0.0 Hel",
+            "output_text.delta 0.0 lo",
+            "output_text.done 0.0 Hello",
+            "content_part.done 0.0 Hello",
+            "output_item.done 0 message completed",
+        ],
+    ),
+    "nothing": (
+        [chunk(role="assistant", content=""), chunk("stop")],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "output_text.done 0.0",
+            "content_part.done 0.0",
+            "output_item.done 0 message completed",
+        ],
+    ),
+    "a refusal": (
+        [chunk(refusal="I can"), chunk(refusal="not."), chunk("stop")],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "refusal.delta 0.0 I can",
+            "refusal.delta 0.0 not.",
+            "refusal.done 0.0 I cannot.",
+            "content_part.done 0.0 I cannot.",
+            "output_item.done 0 message completed",
+        ],
+    ),
+    "a text that turns into a refusal": (
+        [chunk(content="Well"), chunk(refusal="No."), chunk("stop")],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "output_text.delta 0.0 Well",
+            "output_text.done 0.0 Well",
+            "content_part.done 0.0 Well",
+            "content_part.added 0.1",
+            "refusal.delta 0.1 No.",
+            "refusal.done 0.1 No.",
+            "content_part.done 0.1 No.",
+            "output_item.done 0 message completed",
+        ],
+    ),
+    "reasoning, then a text": (
+        [chunk(reasoning_content="Hm"), chunk(reasoning_content="m."), chunk(content="Yes."), chunk("stop")],
+        [
+            "output_item.added 0 reasoning in_progress",
+            "content_part.added 0.0",
+            "reasoning_text.delta 0.0 Hm",
+            "reasoning_text.delta 0.0 m.",
+            "reasoning_text.done 0.0 Hmm.",
+            "content_part.done 0.0 Hmm.",
+            "output_item.done 0 reasoning completed",
+            "output_item.added 1 message in_progress",
+            "content_part.added 1.0",
+            "output_text.delta 1.0 Yes.",
+            "output_text.done 1.0 Yes.",
+            "content_part.done 1.0 Yes.",
+            "output_item.done 1 message completed",
+        ],
+    ),
+    "a function call": (
+        [chunk(**function(0, id="call_1", name="f")), chunk(**function(0, '{"a"')), chunk(**function(0, ":1}"))],
+        [
+            "output_item.added 0 function_call in_progress",
+            'function_call_arguments.delta 0 {"a"',
+            "function_call_arguments.delta 0 :1}",
+            'function_call_arguments.done 0 {"a":1}',
+            "output_item.done 0 function_call completed",
+        ],
+    ),
+    "a function call without arguments, and without an index": (
+        [chunk(**function(None, id="call_1", name="f")), chunk("tool_calls")],
+        [
+            "output_item.added 0 function_call in_progress",
+            "function_call_arguments.done 0",
+            "output_item.done 0 function_call completed",
+        ],
+    ),
+    "a function call whose name comes late": (
+        [chunk(**function(0, "{", id="call_1")), chunk(**function(0, "}", name="f")), chunk("tool_calls")],
+        [
+            "output_item.added 0 function_call in_progress",
+            "function_call_arguments.delta 0 {}",
+            "function_call_arguments.done 0 {}",
+            "output_item.done 0 function_call completed",
+        ],
+    ),
+    "parallel calls in order": (
+        [chunk(**function(0, "a", id="call_1", name="f")), chunk(**function(1, "b", id="call_2", name="g"))],
+        [
+            "output_item.added 0 function_call in_progress",
+            "function_call_arguments.delta 0 a",
+            "function_call_arguments.done 0 a",
+            "output_item.done 0 function_call completed",
+            "output_item.added 1 function_call in_progress",
+            "function_call_arguments.delta 1 b",
+            "function_call_arguments.done 1 b",
+            "output_item.done 1 function_call completed",
+        ],
+    ),
+    "parallel calls interleaved": (
+        [
+            chunk(**function(0, "a", id="call_1", name="f")),
+            chunk(**function(1, "b", id="call_2", name="g")),
+            chunk(**function(0, "A")),
+            chunk(**function(1, "B")),
+        ],
+        [
+            "output_item.added 0 function_call in_progress",
+            "function_call_arguments.delta 0 a",
+            "function_call_arguments.delta 0 A",
+            "function_call_arguments.done 0 aA",
+            "output_item.done 0 function_call completed",
+            "output_item.added 1 function_call in_progress",
+            "function_call_arguments.delta 1 b",
+            "function_call_arguments.delta 1 B",
+            "function_call_arguments.done 1 bB",
+            "output_item.done 1 function_call completed",
+        ],
+    ),
+    "a text, then a call": (
+        [chunk(content="Wait."), chunk(**function(0, "{}", id="call_1", name="f")), chunk("tool_calls")],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "output_text.delta 0.0 Wait.",
+            "output_text.done 0.0 Wait.",
+            "content_part.done 0.0 Wait.",
+            "output_item.done 0 message completed",
+            "output_item.added 1 function_call in_progress",
+            "function_call_arguments.delta 1 {}",
+            "function_call_arguments.done 1 {}",
+            "output_item.done 1 function_call completed",
+        ],
+    ),
+    "a call, then a text": (
+        [chunk(**function(0, "{", id="call_1", name="f")), chunk(content="Done."), chunk(**function(0, "}"))],
+        [
+            "output_item.added 0 function_call in_progress",
+            "function_call_arguments.delta 0 {",
+            "function_call_arguments.delta 0 }",
+            "function_call_arguments.done 0 {}",
+            "output_item.done 0 function_call completed",
+            "output_item.added 1 message in_progress",
+            "content_part.added 1.0",
+            "output_text.delta 1.0 Done.",
+            "output_text.done 1.0 Done.",
+            "content_part.done 1.0 Done.",
+            "output_item.done 1 message completed",
+        ],
+    ),
+    "a call of a custom tool": (
+        [chunk(**custom(0, id="call_1", name="sql")), chunk(**custom(0, "SELECT")), chunk(**custom(0, " 1"))],
+        [
+            "output_item.added 0 custom_tool_call in_progress",
+            "custom_tool_call_input.delta 0 SELECT",
+            "custom_tool_call_input.delta 0  1",
+            "custom_tool_call_input.done 0 SELECT 1",
+            "output_item.done 0 custom_tool_call completed",
+        ],
+    ),
+    "too long an answer": (
+        [chunk(content="One, two"), chunk("length")],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "output_text.delta 0.0 One, two",
+            "output_text.done 0.0 One, two",
+            "content_part.done 0.0 One, two",
+            "output_item.done 0 message incomplete",
+        ],
+    ),
+    "choices beside the first": (
+        [chunk(content="a"), chunk(index=1, content="b"), chunk("stop"), chunk("length", index=1)],
+        [
+            "output_item.added 0 message in_progress",
+            "content_part.added 0.0",
+            "output_text.delta 0.0 a",
+            "output_text.done 0.0 a",
+            "content_part.done 0.0 a",
+            "output_item.done 0 message completed",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_chunks_become_events_in_this_order(name: str) -> None:
+    chunks, expected = SCRIPTS[name]
+
+    played = play(chunks)
+
+    end = "incomplete" if name == "too long an answer" else "completed"
+    assert played.lines == ["created", "in_progress", *expected, end]
+    check_stream(played.events)
+
+
+@needs_descriptions
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_event_is_one_of_openais(name: str) -> None:
+    for event in play(SCRIPTS[name][0]).events:
+        check_event(event)
+
+
+def test_a_turn_asks_once_and_keeps_its_input_with_its_output() -> None:
+    played = play(SCRIPTS["a text"][0])
+
+    (ask,), (keep,) = played.asked, played.kept
+    assert played.commands[0] is ask
+    assert ask.body == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert keep.append
+    assert keep.new_items == (HI, *played.final["output"])
+    assert keep.response == played.final
+    assert played.final["completed_at"] == 1007
+
+
+def test_nothing_is_said_to_have_ended_before_it_is_kept() -> None:
+    turn = new_turn()
+    feed(turn, [Begin(), Opened(), Chunk(chunk("stop", content="Hi"))])
+
+    ended = feed(turn, [Ended(1007)])
+
+    assert ended.lines[-1] == "output_item.done 0 message completed"
+    assert ended.commands[-1] == ended.kept[0]
+    assert feed(turn, [Kept()]).lines == ["completed"]
+
+
+@pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+def test_what_was_cut_off_is_incomplete_for_openais_reason(finish: str, reason: str) -> None:
+    final = play([chunk(content="One"), chunk(finish)]).final
+
+    assert (final["status"], final["incomplete_details"]) == ("incomplete", {"reason": reason})
+    assert final["completed_at"] is None
+    assert [item["status"] for item in final["output"]] == ["incomplete"]
+
+
+def test_of_several_items_the_last_alone_is_incomplete() -> None:
+    chunks = [chunk(content="a"), chunk(**function(0, "{", id="1", name="f")), chunk(**function(1, "{", id="2", name="g"))]
+
+    assert [item["status"] for item in play([*chunks, chunk("length")]).final["output"]] == [
+        "completed",
+        "completed",
+        "incomplete",
+    ]
+
+
+def test_a_backend_that_says_no_is_answered_for_without_an_event() -> None:
+    miss = RecordingNotFound("No recording")
+    turn = new_turn()
+
+    played = feed(turn, [Begin(), Failed(miss)])
+
+    assert [type(command) for command in played.commands] == [Ask, Refuse]
+    assert played.commands[1] == Refuse(miss)
+    assert turn.state is State.ENDED
+
+
+def test_a_history_that_cannot_be_continued_is_refused_unasked() -> None:
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    turn = new_turn(history=[call])
+
+    (refuse,) = feed(turn, [Begin()]).commands
+
+    assert isinstance(refuse, Refuse)
+    assert refuse.error.message == "No tool output found for function call call_1."
+    assert turn.state is State.ENDED
+
+
+def test_a_failure_in_mid_stream_is_an_event_and_leaves_the_conversation_alone() -> None:
+    played = play_broken([chunk(content="Hel")], new_turn(conversation_id="conv_1"))
+
+    assert played.lines[-3:] == ["content_part.added 0.0", "output_text.delta 0.0 Hel", "failed"]
+    assert [(keep.append, keep.new_items) for keep in played.kept] == [(False, ())]
+    assert played.final["error"] == {"code": "server_error", "message": "The upstream broke off."}
+    assert (played.final["status"], played.final["output"]) == ("failed", [])
+    check_stream(played.events)
+
+
+@needs_descriptions
+def test_events_of_a_failure_are_openais() -> None:
+    for event in play_broken([chunk(content="Hel")]).events:
+        check_event(event)
+
+
+def test_a_code_that_openai_has_is_passed_on() -> None:
+    limit = NotFound("Slow down.", code="rate_limit_exceeded")
+
+    assert feed(new_turn(), [Begin(), Opened(), Failed(limit), Kept()]).final["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_turn_that_cannot_be_kept_has_failed() -> None:
+    turn = new_turn(conversation_id="conv_1")
+
+    played = feed(turn, [Begin(), Opened(), Ended(1007), Failed(NotFound("Conversation deleted")), Kept()])
+
+    assert played.lines[-1] == "failed"
+    assert [keep.append for keep in played.kept] == [True, False]
+    assert (played.final["completed_at"], played.final["output"]) == (None, [])
+    assert turn.state is State.ENDED
+
+
+def test_a_failure_that_cannot_be_kept_is_shown_all_the_same() -> None:
+    played = feed(new_turn(), [Begin(), Opened(), Failed(BROKEN), Failed(BROKEN)])
+
+    assert played.lines == ["created", "in_progress", "failed"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"choices": 7},
+        {"choices": ["a"]},
+        {"choices": [{"delta": "a"}]},
+        {"usage": 7},
+        chunk(content=["a"]),
+        chunk(tool_calls=[{"function": "f"}]),
+        chunk(tool_calls=[{"index": "a"}]),
+        chunk(**{"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": {}}}]}),
+        chunk(logprobs={"content": [7]}),
+        {"choices": [{"delta": {}, "finish_reason": {}}]},
+    ],
+)
+def test_what_is_no_chunk_is_the_upstreams_failure(data: dict[str, Any]) -> None:
+    played = feed(new_turn(), [Begin(), Opened(), Chunk(chunk(content="Hel")), Chunk(data), Kept()])
+
+    assert played.lines[-1] == "failed"
+    assert "no chunk of a chat completion" in played.final["error"]["message"]
+    check_stream(played.events)
+
+
+@pytest.mark.parametrize("data", [{}, {"choices": []}, {"choices": [{}]}, {"choices": [{"delta": None}]}, chunk()])
+def test_a_chunk_may_say_nothing(data: dict[str, Any]) -> None:
+    assert play([chunk(content="a"), data]).final["output"][0]["content"][0]["text"] == "a"
+
+
+@pytest.mark.parametrize("reasoning", ["reasoning_content", "reasoning"])
+def test_reasoning_is_found_where_upstreams_put_it(reasoning: str) -> None:
+    (item, _) = play([chunk(**{reasoning: "Hm."}), chunk(content="Yes.")]).final["output"]
+
+    assert item == {
+        "id": item["id"],
+        "type": "reasoning",
+        "summary": [],
+        "status": "completed",
+        "content": [{"type": "reasoning_text", "text": "Hm."}],
+    }
+
+
+def test_log_probabilities_stand_with_their_text() -> None:
+    played = play([chunk(content="Hi", logprobs={"content": [LOGPROB]}), chunk(logprobs={"content": [LOGPROB]})])
+
+    deltas = [event["logprobs"] for event in played.events if event["type"] == "response.output_text.delta"]
+    assert deltas == [[SHOWN_LOGPROB], [SHOWN_LOGPROB]]
+    (done,) = [event for event in played.events if event["type"] == "response.output_text.done"]
+    assert done["logprobs"] == [SHOWN_LOGPROB] * 2
+    assert played.final["output"][0]["content"][0]["logprobs"] == [SHOWN_LOGPROB] * 2
+
+
+def test_log_probabilities_of_a_call_make_no_message() -> None:
+    data = chunk(logprobs={"content": [LOGPROB]}, **function(0, "{}", id="call_1", name="f"))
+
+    assert [item["type"] for item in play([data]).final["output"]] == ["function_call"]
+
+
+def test_calls_keep_the_ids_that_the_model_gave_them() -> None:
+    (given_id, made_id) = play([
+        chunk(**function(0, id="call_1", name="f")),
+        chunk(**function(1, name="g")),
+    ]).final["output"]
+
+    assert (given_id["call_id"], given_id["name"]) == ("call_1", "f")
+    assert made_id["call_id"].startswith("call_")
+    assert made_id["id"].startswith("fc_")
+
+
+def test_usage_and_service_tier_come_from_the_last_chunk_that_has_them() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}
+
+    final = play([chunk(content="a"), {"choices": [], "usage": usage, "service_tier": "flex"}]).final
+
+    assert final["usage"] == {
+        "input_tokens": 5,
+        "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 0},
+        "output_tokens": 2,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 7,
+    }
+    assert final["service_tier"] == "flex"
+
+
+def test_a_service_tier_of_an_upstreams_own_is_not_shown() -> None:
+    assert play([{"choices": [], "service_tier": "on_demand"}]).final["service_tier"] == "default"
+
+
+def test_an_input_that_no_state_expects_is_the_drivers_mistake() -> None:
+    with pytest.raises(KeyError):
+        new_turn().receive(Kept())
+
+
+WORDS = st.text(alphabet="ab ü🌧", max_size=4)
+DELTAS = st.one_of(
+    st.builds(lambda text: {"content": text}, WORDS),
+    st.builds(lambda text: {"refusal": text}, WORDS),
+    st.builds(lambda text: {"reasoning_content": text}, WORDS),
+    st.builds(lambda index, text: function(index, text, id=f"call_{index}", name="f"), st.integers(0, 2), WORDS),
+    st.builds(lambda index, text: custom(index, text, id=f"call_{index}", name="c"), st.integers(3, 4), WORDS),
+)
+
+
+def said(played: Played, kind: str) -> str:
+    return "".join(event["delta"] for event in played.events if event["type"] == f"response.{kind}.delta")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(DELTAS, max_size=12), st.sampled_from(["stop", "length"]))
+def test_whatever_is_said_the_stream_keeps_its_laws(deltas: list[dict[str, Any]], finish: str) -> None:
+    played = play([*(chunk(**delta) for delta in deltas), chunk(finish)])
+
+    check_stream(played.events)
+    for name, kind in (("content", "output_text"), ("refusal", "refusal"), ("reasoning_content", "reasoning_text")):
+        assert said(played, kind) == "".join(delta.get(name, "") for delta in deltas)
+    statuses = [item["status"] for item in played.final["output"]]
+    assert statuses[:-1] == ["completed"] * (len(statuses) - 1)
+    assert statuses[-1] == {"stop": "completed", "length": "incomplete"}[finish]
+    assert [command for command in played.commands if not isinstance(command, Emit)] == [*played.asked, *played.kept]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(DELTAS, max_size=8))
+def test_a_failure_anywhere_ends_the_stream_in_order(deltas: list[dict[str, Any]]) -> None:
+    check_stream(play_broken([chunk(**delta) for delta in deltas]).events)
