@@ -6,11 +6,18 @@ from typing import Any
 from aiohttp import web
 
 from harness.api import sse
+from harness.api.completions import check_metadata
 from harness.api.errors import error_body
 from harness.backends.protocol import Answer, Call
 from harness.errors import HarnessError, NotFound
+from harness.recording.answer import STREAM_TYPE
 from harness.recording.canonical import bare_model
+from harness.recording.chunks import aggregate
 from harness.server.context import SCOPE_PREFIX, scope_of, services
+from harness.server.stored_completions import keep
+from harness.server.writer import Writer
+
+CHAT_PATH = "/v1/chat/completions"
 
 RECORDING_HEADER = "X-Harness-Recording"
 """Names the recording that answered."""
@@ -29,15 +36,18 @@ def headers_for_upstream(request: web.Request) -> dict[str, str]:
 
 async def infer(request: web.Request) -> web.StreamResponse:
     """Answer from the backend, whatever was asked: its status, its type, its bytes."""
-    answer = await services(request).backend.send(await _call(request))
+    call = await _call(request)
+    stores = wants_keeping(call)
+    answer = await services(request).backend.send(call)
     headers = dict(answer.headers)
     if answer.recording:
         headers[RECORDING_HEADER] = answer.recording
-    if answer.stream is None:
-        return web.Response(
-            status=answer.status, body=answer.body, headers={**headers, "Content-Type": answer.media_type}
-        )
-    return await _stream(request, answer, headers)
+    headers["Content-Type"] = answer.media_type
+    if answer.stream is not None:
+        return await _stream(request, answer, headers, call if stores else None)
+    if stores and answer.status < 400:
+        await _keep(request, call, answer.media_type, answer.body or b"")
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 async def _call(request: web.Request) -> Call:
@@ -52,21 +62,47 @@ async def _call(request: web.Request) -> Call:
     )
 
 
-async def _stream(request: web.Request, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers={**headers, "Content-Type": answer.media_type})
+def wants_keeping(call: Call) -> bool:
+    """Whether a chat completion is to be stored. Raises InvalidRequest for metadata that cannot be."""
+    # Most requests do not: they are not parsed for it.
+    if b'"store"' not in call.raw or call.path != CHAT_PATH or call.request.body.get("store") is not True:
+        return False
+    check_metadata(call.request.body)
+    return True
+
+
+async def _keep(request: web.Request, call: Call, media_type: str, data: bytes) -> None:
+    if media_type == STREAM_TYPE:
+        events = [event.data for event in sse.Decoder().feed(data)]
+        completion = aggregate([json.loads(event) for event in events if event != "[DONE]"])
+    else:
+        completion = json.loads(data)
+    await keep(services(request).state, call.request.body, completion)
+
+
+async def _stream(
+    request: web.Request, answer: Answer, headers: dict[str, str], kept_call: Call | None
+) -> web.StreamResponse:
+    """Hand a stream on as it arrives. With ``kept_call`` it is kept at its end, whether or not the client stayed."""
+    response = web.StreamResponse(status=answer.status, headers=headers)
     response.headers["Cache-Control"] = "no-cache"
     assert answer.stream is not None
+    pieces: list[bytes] = []
+    writer = Writer(request, response)
     try:
-        await response.prepare(request)
+        await writer.write(b"")
         async for piece in answer.stream:
-            await response.write(piece)
-        await response.write_eof()
+            await writer.write(piece)
+            if kept_call is not None:
+                pieces.append(piece)
+            elif writer.left:
+                return response
     except HarnessError as error:
-        await response.write(sse.encode_json(error_body(error)))
-        await response.write_eof()
-    except ConnectionError:
-        # The client has left. What is being recorded goes on without it.
-        pass
+        await writer.write(sse.encode_json(error_body(error)))
+        return response
+    whole = b"".join(pieces)
+    if kept_call is not None and whole.endswith(sse.DONE):
+        await _keep(request, kept_call, STREAM_TYPE, whole)
     return response
 
 
@@ -95,7 +131,7 @@ def _models_call(request: web.Request) -> Call:
 
 
 ROUTES = [
-    ("POST", "/v1/chat/completions", infer),
+    ("POST", CHAT_PATH, infer),
     ("POST", "/v1/completions", infer),
     ("POST", "/v1/embeddings", infer),
     ("POST", "/v1/messages", infer),

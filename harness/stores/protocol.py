@@ -51,7 +51,7 @@ class Page:
 
 
 class StateStore(Protocol):
-    """Conversations, their items, and responses. Every method is one transaction."""
+    """Conversations, their items, responses, and stored chat completions. Every method is one transaction."""
 
     async def count(self, scope: str) -> int:
         """The next number of a scope, counted from 1; no two calls ever get the same one."""
@@ -103,5 +103,23 @@ class StateStore(Protocol):
         ...
 
     async def delete_response(self, response_id: str) -> bool: ...
+
+    async def save_completion(self, completion: Object, messages: Sequence[Object]) -> None:
+        """Keep a chat completion with the messages it was asked with, in place of one with the same id."""
+        ...
+
+    async def completions(self) -> list[Object]:
+        """Every chat completion that is kept, oldest first."""
+        ...
+
+    async def completion(self, completion_id: str) -> Object | None: ...
+
+    async def completion_messages(self, completion_id: str) -> list[Object] | None: ...
+
+    async def update_completion(self, completion_id: str, metadata: dict[str, str]) -> Object | None:
+        """Replace the metadata. The completion, or None when there is none."""
+        ...
+
+    async def delete_completion(self, completion_id: str) -> bool: ...
 
     async def close(self) -> None: ...

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from harness.errors import InvalidRequest, SettingsError
 from harness.stores.protocol import Object
 from harness.stores.state_engine import Reach, enable_wal, open_engine, reach_of, state_url, try_file, url_of
-from harness.stores.state_schema import conversations, prepare, responses
+from harness.stores.state_schema import completions, conversations, prepare, responses
 from harness.stores.state_schema import items as kept_items
 
 __all__ = ["SqlState", "open_state", "state_url"]
@@ -174,6 +174,45 @@ class SqlState:
 
     async def delete_response(self, response_id: str) -> bool:
         statement = delete(responses).where(responses.c.id == response_id)
+        return await self._write(lambda connection: _deletes(connection, statement))
+
+    async def save_completion(self, completion: Object, messages: Sequence[Object]) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(completions).where(completions.c.id == completion["id"]))
+            row = {"id": completion["id"], "data": completion, "messages": list(messages)}
+            await connection.execute(insert(completions), row)
+
+        await self._write(work)
+
+    async def completions(self) -> list[Object]:
+        async def work(connection: AsyncConnection) -> list[Object]:
+            return list(await connection.scalars(select(completions.c.data).order_by(completions.c.position)))
+
+        return await self._read(work)
+
+    async def completion(self, completion_id: str) -> Object | None:
+        wanted = select(completions.c.data).where(completions.c.id == completion_id)
+        return await self._read(lambda connection: connection.scalar(wanted))
+
+    async def completion_messages(self, completion_id: str) -> list[Object] | None:
+        wanted = select(completions.c.messages).where(completions.c.id == completion_id)
+        return await self._read(lambda connection: connection.scalar(wanted))
+
+    async def update_completion(self, completion_id: str, metadata: dict[str, str]) -> Object | None:
+        is_it = completions.c.id == completion_id
+
+        async def work(connection: AsyncConnection) -> Object | None:
+            found: Object | None = await connection.scalar(select(completions.c.data).where(is_it).with_for_update())
+            if found is None:
+                return None
+            updated = {**found, "metadata": metadata}
+            await connection.execute(update(completions).where(is_it), {"data": updated})
+            return updated
+
+        return await self._write(work)
+
+    async def delete_completion(self, completion_id: str) -> bool:
+        statement = delete(completions).where(completions.c.id == completion_id)
         return await self._write(lambda connection: _deletes(connection, statement))
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The tables that keep conversations, their items, responses and counters, in whatever SQL database.
+"""The tables that keep conversations, their items, responses, chat completions and counters, in whatever SQL database.
 
 The tables' names begin with ``harness_``, so that a database may hold other things as well.
 """
@@ -58,6 +58,16 @@ responses = Table(
     Column("id", Text, primary_key=True),
     Column("data", JSON, nullable=False),
     Column("input", JSON, nullable=False),
+)
+
+completions = Table(
+    "harness_completions",
+    TABLES,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("data", JSON, nullable=False),
+    Column("messages", JSON, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 counters = Table(

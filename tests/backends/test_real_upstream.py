@@ -39,7 +39,8 @@ def ask(server: ServerThread, name: str, *, streamed: bool) -> dict[str, Any]:
     } | REQUESTS[name]
     with OpenAI(base_url=server.scoped(name), api_key="harness", max_retries=0) as client:
         if not streamed:
-            return client.chat.completions.create(**body).to_dict()
+            whole: dict[str, Any] = client.chat.completions.create(**body).to_dict()
+            return whole
         chunks = client.chat.completions.create(**body, stream=True, stream_options={"include_usage": True})
         return aggregate([chunk.to_dict() for chunk in chunks])
 

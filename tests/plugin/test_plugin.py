@@ -1,0 +1,360 @@
+"""The pytest plugin from outside: a project's files in, the outcome of its run out."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+
+import harness.running
+import harness.stores.state  # noqa: F401 - an inner run forgets what it was the first to import
+from harness.recording.author import author
+from harness.recording.format import dumps, to_document
+from harness.recording.key import key
+from harness.recording.model import Json, Request
+
+ROOT = Path(__file__).parents[2]
+
+APP = """
+    from openai import OpenAI
+
+    def ask(question, **more):
+        with OpenAI(max_retries=0) as client:
+            messages = [{"role": "user", "content": question}]
+            answer = client.chat.completions.create(model="m", messages=messages, **more)
+        return answer.choices[0].message.content
+"""
+HELLO = """
+    from app import ask
+
+    def test_hello(harness_base_url):
+        assert ask("Say hello") == "Hello!"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _bare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    pytester.makepyfile(app=APP)
+    pytester.syspathinsert()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _client_is_imported() -> None:
+    """The client imports its parts when they are first used; an inner run would forget them each time."""
+    with openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="none") as client:
+        assert client.chat.completions.create
+
+
+def record(pytester: pytest.Pytester, question: str, answer: str, scope: str | None = None) -> Path:
+    """A recording, by hand, of what ``app.ask`` asks."""
+    body: dict[str, Json] = {"messages": [{"role": "user", "content": question}], "model": "m"}
+    request = Request("POST", "/v1/chat/completions", body, scope)
+    path = pytester.path / "recordings" / f"{key(request)}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(dumps(to_document(author(request, answer))))
+    return path
+
+
+def recordings(pytester: pytest.Pytester) -> list[Path]:
+    return sorted((pytester.path / "recordings").glob("*.json"))
+
+
+def test_a_recorded_test_passes(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!")
+    pytester.makepyfile(test_app=HELLO)
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*- harness, mode replay -*", "1 replayed, 0 recorded, 0 missed"])
+
+
+def test_a_miss_fails_and_says_what_to_do(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello!", "Hello!", "test_app.py::test_other")
+    pytester.makepyfile(test_app=HELLO, test_more=HELLO.replace("test_hello", "test_also"))
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    summary = text.partition("0 replayed, 0 recorded, 2 missed")[2]
+    for part in (text, summary):
+        assert "No recording for POST /v1/chat/completions (model m), key " in part
+        assert "(test_app.py::test_other), which differs in" in part
+        assert "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest " in part
+    assert 'messages[0].content  "Say hello!"  ->  "Say hello"' in summary
+    assert summary.index("test_app.py::test_hello:") < summary.index("test_more.py::test_also:")
+    assert not (pytester.path / "recordings" / "x").exists()
+    assert len(recordings(pytester)) == 1
+
+
+def test_the_same_miss_twice_is_counted_twice_and_told_once(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import openai, pytest
+        from app import ask
+
+        def test_twice(harness_base_url):
+            for _ in range(2):
+                with pytest.raises(openai.NotFoundError, match="recording_not_found"):
+                    ask("Say hello")
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["0 replayed, 0 recorded, 2 missed"])
+    assert result.stdout.str().count("No recording for") == 1
+
+
+def test_the_environment_of_a_test(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    record(pytester, "Say hello", "Hello!")
+    pytester.makepyfile(
+        test_app="""
+        import os, subprocess, sys
+
+        def test_in_a_process_of_its_own(harness_base_url):
+            assert os.environ["OPENAI_BASE_URL"] == harness_base_url
+            assert os.environ["OPENAI_API_KEY"] == "harness"
+            assert os.environ["NO_PROXY"].split(",")[0] == "example.org"
+            code = "from app import ask; print(ask('Say hello'))"
+            assert subprocess.check_output([sys.executable, "-c", code], text=True) == "Hello!\\n"
+
+        def test_without_the_fixture():
+            assert "OPENAI_BASE_URL" not in os.environ
+            assert os.environ["OPENAI_API_KEY"] == "sk-real"
+        """
+    )
+    pytester.runpytest("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+def test_the_server_has_a_base_url_without_a_scope(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!")
+    pytester.makepyfile(
+        """
+        def test_shared(harness_server, harness_base_url, monkeypatch):
+            from app import ask
+            assert "/scope/" in harness_base_url
+            assert harness_server.base_url.count("/") == 3
+            monkeypatch.setenv("OPENAI_BASE_URL", harness_server.base_url)
+            assert ask("Say hello") == "Hello!"
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
+def test_a_unittest_case_can_use_it(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!", "test_case.py::Case::test_hello")
+    pytester.makepyfile(
+        test_case="""
+        import unittest, pytest
+        from app import ask
+
+        @pytest.mark.usefixtures("harness_base_url")
+        class Case(unittest.TestCase):
+            def test_hello(self):
+                self.assertEqual(ask("Say hello"), "Hello!")
+        """
+    )
+    pytester.runpytest("--harness-strict").assert_outcomes(passed=1)
+
+
+def test_the_scope_is_the_node_id_whatever_is_in_it(pytester: pytest.Pytester) -> None:
+    odd = ["a/b::c é", "50%2F?x=1#y", "..", "日本", " ", "a\\nb"]
+    pytester.makepyfile(
+        test_odd=f"""
+        import pytest
+        from app import ask
+
+        @pytest.mark.parametrize("x", {odd!r})
+        def test_x(harness_base_url, request, x):
+            assert ask("Say hello") == request.node.nodeid
+        """
+    )
+    listed = pytester.runpytest("--collect-only", "-q").outlines
+    ids = [line for line in listed if line.startswith("test_odd.py::")]
+    assert len(ids) == len(odd)
+    for scope in ids:
+        record(pytester, "Say hello", scope, scope)
+    pytester.runpytest("--harness-strict").assert_outcomes(passed=len(odd))
+
+
+def test_the_sequence_of_a_test_that_runs_again_begins_anew(pytester: pytest.Pytester) -> None:
+    first = record(pytester, "Say hello", "One.", "test_again.py::test_again")
+    second = first.with_name(f"{first.stem}-2.json")
+    second.write_text(first.read_text().replace("One.", "Two."))
+    pytester.makepyfile(
+        test_again="""
+        from app import ask
+
+        def test_again(harness_base_url):
+            assert [ask("Say hello") for _ in range(3)] == ["One.", "Two.", "Two."]
+        """
+    )
+    pytester.makeconftest(
+        """
+        def pytest_runtest_protocol(item, nextitem):
+            from _pytest.runner import runtestprotocol
+            runtestprotocol(item, nextitem=item, log=False)
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_recorded_from_a_real_upstream_and_replayed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, upstream_url: str, by_flag: bool
+) -> None:
+    pytester.makepyfile(
+        """
+        import pathlib, pytest
+        from app import ask
+
+        @pytest.mark.parametrize("word", ["a/b::c é", "plain"])
+        def test_words(harness_base_url, word):
+            said = ask(f"Say {word}", max_tokens=8, temperature=0)
+            with pathlib.Path("said.txt").open("a") as file:
+                file.write(said + chr(10))
+        """
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-sesame")
+    monkeypatch.setenv("HARNESS_UPSTREAM", upstream_url)
+    if not by_flag:
+        monkeypatch.setenv("HARNESS_MODE", "Record")
+    result = pytester.runpytest(*(["--harness-mode=RECORD"] if by_flag else []))
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*- harness, mode record -*", "0 replayed, 2 recorded, 0 missed"])
+    said = pytester.path / "said.txt"
+    recorded = said.read_text()
+    said.unlink()
+    assert "sk-sesame" not in result.stdout.str() + "".join(path.read_text() for path in recordings(pytester))
+    assert len(recordings(pytester)) == 2
+
+    # Where nobody answers, only a recording can.
+    monkeypatch.setenv("HARNESS_UPSTREAM", "http://127.0.0.1:9/v1")
+    monkeypatch.delenv("HARNESS_MODE", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    for flags in ([], ["--harness-strict"], ["--harness-mode=record-if-missing"]):
+        pytester.runpytest(*flags).assert_outcomes(passed=2)
+        assert said.read_text() == recorded
+        said.unlink()
+
+
+def test_a_key_is_left_where_it_is_needed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_key(harness_base_url):
+            print("key:", os.environ["OPENAI_API_KEY"])
+        """
+    )
+    pytester.runpytest("-s", "--harness-mode=live").stdout.fnmatch_lines(["*key: harness"])
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    pytester.runpytest("-s", "--harness-mode=live").stdout.fnmatch_lines(["*key: sk-mine"])
+
+
+def test_an_upstream_that_fails_is_told_at_the_end(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_app=HELLO)
+    result = pytester.runpytest("--harness-mode=record", "--harness-upstream=http://127.0.0.1:9/v1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["0 replayed, 0 recorded, 0 missed, 1 failed", "*http://127.0.0.1:9/v1 could not be*"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "line", "source"),
+    [
+        (["--harness-mode=rec"], None, "", "--harness-mode: 'rec'"),
+        ([], "", "", "HARNESS_MODE: ''"),
+        ([], None, "mode = 'rec'", "mode in *pyproject.toml: 'rec'"),
+    ],
+)
+def test_a_wrong_mode_is_a_usage_error(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    variable: str | None,
+    line: str,
+    source: str,
+) -> None:
+    pytester.makepyfile(test_app=HELLO)
+    pytester.makepyprojecttoml(f"[tool.pytest.ini_options]\n[tool.harness]\n{line}\n")
+    if variable is not None:
+        monkeypatch.setenv("HARNESS_MODE", variable)
+    result = pytester.runpytest(*flags)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    shown = [*result.outlines, *result.errlines]
+    pytest.LineMatcher(shown).fnmatch_lines([f"*harness: *{source} is not a mode.", "Use one of: replay, record, *"])
+    assert "Traceback" not in "\n".join(shown)
+
+
+def test_a_server_that_cannot_begin_fails_the_tests_that_need_it(pytester: pytest.Pytester) -> None:
+    (pytester.path / "recordings").touch()
+    pytester.makepyfile(test_app=HELLO, test_other="def test_other(): pass")
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["harness: recordings: * is not a directory."])
+    assert "running.py" not in result.stdout.str()
+
+
+def test_places_are_where_they_were_named(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyprojecttoml('[tool.pytest.ini_options]\n[tool.harness]\nrecordings = "kept"\n')
+    pytester.makepyfile(
+        test_places="""
+        def test_places(harness_settings):
+            print("in", harness_settings.recordings)
+        """
+    )
+    below = pytester.mkdir("below")
+    monkeypatch.chdir(below)
+    pytester.runpytest("-s", "..").stdout.fnmatch_lines([f"*in {pytester.path}/kept"])
+    monkeypatch.setenv("HARNESS_RECORDINGS", "mine")
+    pytester.runpytest("-s", "..").stdout.fnmatch_lines([f"*in {below}/mine"])
+    pytester.runpytest("-s", "..", "--harness-recordings=flag").stdout.fnmatch_lines([f"*in {below}/flag"])
+
+
+def test_a_project_chooses_its_own_settings(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!").parent.rename(pytester.path / "elsewhere")
+    pytester.makeconftest(
+        """
+        import dataclasses, pathlib, pytest
+
+        @pytest.fixture(scope="session")
+        def harness_settings(harness_settings):
+            return dataclasses.replace(harness_settings, recordings=pathlib.Path(__file__).parent / "elsewhere")
+        """
+    )
+    pytester.makepyfile(test_app=HELLO)
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
+def test_a_run_that_does_not_use_it_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_nothing(pytestconfig):
+            assert pytestconfig.pluginmanager.hasplugin("harness")
+            heavy = {"aiohttp", "deepdiff", "openai", "pydantic", "rich", "sqlalchemy", "vcr", "click"}
+            ours = {"harness", "harness.pytest_plugin"}
+            assert not heavy & set(sys.modules)
+            assert {name for name in sys.modules if name.split(".")[0] == "harness"} == ours
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1)
+    assert "harness" not in result.stdout.str().replace(str(pytester.path), "").partition("plugins:")[2].partition("\n")[2]
+
+
+def test_the_flags_are_in_the_help(pytester: pytest.Pytester) -> None:
+    shown = pytester.runpytest("--help").stdout.str()
+    for flag in ("mode=MODE", "recordings=DIR", "upstream=URL", "strict"):
+        assert f"--harness-{flag}" in shown
+
+
+def test_this_is_the_plugin_under_test() -> None:
+    assert Path(harness.running.__file__).is_relative_to(ROOT)
+    assert json.loads("{}") == {}
+    assert sys.version_info >= (3, 11)

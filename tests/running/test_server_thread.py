@@ -1,0 +1,70 @@
+"""The server in a thread beside a test: it begins, it fails to begin, it ends."""
+
+import threading
+from pathlib import Path
+
+import openai
+import pytest
+
+from harness.errors import SettingsError
+from harness.running import ServerThread, scoped_url, without_proxy
+from harness.settings import Mode, Settings
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+def test_it_serves_until_its_block_ends(tmp_path: Path) -> None:
+    with ServerThread(Settings(recordings=tmp_path)) as server:
+        assert "harness-server" in threads()
+        with openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
+            assert client.models.list().data == []
+        port = server.base_url
+    assert "harness-server" not in threads()
+    with openai.OpenAI(base_url=port, api_key="none", max_retries=0) as client, pytest.raises(openai.APIConnectionError):
+        client.models.list()
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    settings = Settings(recordings=tmp_path)
+    with ServerThread(settings) as one, ServerThread(settings) as other:
+        assert one.base_url != other.base_url
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_what_cannot_begin_says_so_in_the_thread_that_waits(tmp_path: Path, mode: Mode) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="not a directory"), ServerThread(Settings(mode, tmp_path / "file")):
+        pytest.fail("it began")
+    nowhere = Settings(mode, tmp_path, state=str(tmp_path / "nowhere" / "state.db"))
+    with pytest.raises(SettingsError, match="cannot be opened"), ServerThread(nowhere):
+        pytest.fail("it began")
+    assert "harness-server" not in threads()
+
+
+def test_its_parts_are_there_while_it_runs(tmp_path: Path) -> None:
+    server = ServerThread(Settings(recordings=tmp_path))
+    with pytest.raises(RuntimeError, match="with statement"):
+        _ = server.parts
+    with server:
+        assert server.parts.settings is server.settings
+
+
+@pytest.mark.parametrize(
+    ("scope", "url"),
+    [
+        (None, "http://h/v1"),
+        ("", "http://h/v1"),
+        ("a.py::b[c/d é]", "http://h/scope/a.py%3A%3Ab%5Bc%2Fd%20%C3%A9%5D/v1"),
+        ("%2F?#", "http://h/scope/%252F%3F%23/v1"),
+    ],
+)
+def test_a_scope_goes_into_the_url(scope: str | None, url: str) -> None:
+    assert scoped_url("http://h", scope) == url
+
+
+def test_what_proxies_are_kept_from_already_is_kept() -> None:
+    both = {"no_proxy": "a,127.0.0.1,localhost", "NO_PROXY": "a,127.0.0.1,localhost"}
+    assert without_proxy({"NO_PROXY": "a"}) == without_proxy({"no_proxy": "a", "NO_PROXY": ""}) == both
+    assert without_proxy({})["no_proxy"] == "127.0.0.1,localhost"
