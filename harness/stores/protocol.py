@@ -104,6 +104,14 @@ class StateStore(Protocol):
 
     async def delete_response(self, response_id: str) -> bool: ...
 
+    async def take_lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew the right to be the only one at ``name``; False while another holder's lease runs."""
+        ...
+
+    async def drop_lease(self, name: str, holder: str) -> None:
+        """Give a lease back, if it is still this holder's."""
+        ...
+
     async def save_completion(self, completion: Object, messages: Sequence[Object]) -> None:
         """Keep a chat completion with the messages it was asked with, in place of one with the same id."""
         ...

@@ -9,6 +9,7 @@ one connection, and reads take turns as well.
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from harness.errors import InvalidRequest, SettingsError
 from harness.stores.protocol import Object
 from harness.stores.state_engine import Reach, enable_wal, open_engine, reach_of, state_url, try_file, url_of
-from harness.stores.state_schema import completions, conversations, prepare, responses
+from harness.stores.state_schema import completions, conversations, leases, prepare, responses
 from harness.stores.state_schema import items as kept_items
 
 __all__ = ["SqlState", "open_state", "state_url"]
@@ -30,6 +31,12 @@ Work: TypeAlias = Callable[[AsyncConnection], Awaitable[T]]
 _COUNT = text(
     "INSERT INTO harness_counters (scope, number) VALUES (:scope, 1) "
     "ON CONFLICT (scope) DO UPDATE SET number = harness_counters.number + 1 RETURNING number"
+)
+
+_LEASE = text(
+    "INSERT INTO harness_leases (name, holder, until) VALUES (:name, :holder, :until) "
+    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until "
+    "WHERE harness_leases.until < :now OR harness_leases.holder = excluded.holder RETURNING holder"
 )
 
 _HINTS = {
@@ -175,6 +182,19 @@ class SqlState:
     async def delete_response(self, response_id: str) -> bool:
         statement = delete(responses).where(responses.c.id == response_id)
         return await self._write(lambda connection: _deletes(connection, statement))
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> bool:
+        now = time.time()
+        row = {"name": name, "holder": holder, "until": now + seconds, "now": now}
+
+        async def work(connection: AsyncConnection) -> bool:
+            return (await connection.execute(_LEASE, row)).first() is not None
+
+        return await self._write(work)
+
+    async def drop_lease(self, name: str, holder: str) -> None:
+        statement = delete(leases).where(leases.c.name == name, leases.c.holder == holder)
+        await self._write(lambda connection: _deletes(connection, statement))
 
     async def save_completion(self, completion: Object, messages: Sequence[Object]) -> None:
         async def work(connection: AsyncConnection) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Float,
     ForeignKey,
     Integer,
     MetaData,
@@ -68,6 +69,14 @@ completions = Table(
     Column("data", JSON, nullable=False),
     Column("messages", JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+leases = Table(
+    "harness_leases",
+    TABLES,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Float(53), nullable=False),  # Unix seconds
 )
 
 counters = Table(

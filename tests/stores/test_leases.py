@@ -1,0 +1,47 @@
+"""Leases: one holder at a time, whichever process asks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from harness.stores.state import SqlState, open_state, state_url
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_one_holder_at_a_time(tmp_path: Path, kind: str) -> None:
+    async def script(state: SqlState) -> None:
+        assert await state.take_lease("conv_1", "a", 60)
+        assert await state.take_lease("conv_1", "a", 60), "a holder renews its own"
+        assert not await state.take_lease("conv_1", "b", 60)
+        assert await state.take_lease("conv_2", "b", 60)
+        await state.drop_lease("conv_1", "b")
+        assert not await state.take_lease("conv_1", "b", 60), "nobody drops another's"
+        await state.drop_lease("conv_1", "a")
+        assert await state.take_lease("conv_1", "b", -1)
+        assert await state.take_lease("conv_1", "c", 60), "what ran out is anybody's"
+
+    run(tmp_path / "state.db" if kind == "file" else None, script)
+
+
+def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
+    async def script(state: SqlState) -> None:
+        other = await open_state(state_url(str(tmp_path / "state.db")))
+        takers = [store.take_lease("conv_1", f"{number}", 60) for number in range(20) for store in (state, other)]
+        # A number stands for one holder in both stores: taken twice by the same, or not at all.
+        assert sum(await asyncio.gather(*takers)) in (1, 2)
+        await other.close()
+
+    run(tmp_path / "state.db", script)
+
+
+def run(path: Path | None, script: Callable[[SqlState], Awaitable[None]]) -> None:
+    async def main() -> None:
+        state = await open_state(state_url(str(path) if path else None))
+        try:
+            await script(state)
+        finally:
+            await state.close()
+
+    asyncio.run(main())
