@@ -29,7 +29,7 @@ def upstream_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = _free_port()
     log = tmp_path_factory.mktemp("upstream") / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen([START, str(port)], stdout=output, stderr=output)  # noqa: S603 - a command of our own
+        process = subprocess.Popen([START, str(port)], stdout=output, stderr=output)
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{port}/health", log)
         yield f"http://127.0.0.1:{port}/v1"

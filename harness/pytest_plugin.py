@@ -15,19 +15,19 @@ import pytest
 if TYPE_CHECKING:
     from harness.running import ServerThread
     from harness.settings import Settings
-    from harness.wiring import Parts
 
-_PARTS: pytest.StashKey["Parts"] = pytest.StashKey()
+_SERVER: pytest.StashKey["ServerThread"] = pytest.StashKey()
 _OPTIONS = {
     # Each setting with its metavar and its help.
     "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
     "recordings": ("DIR", "where recordings are kept (default: recordings, at the root); else HARNESS_RECORDINGS"),
     "upstream": ("URL", "the provider's base URL (default: OpenAI's); else HARNESS_UPSTREAM"),
+    "state": ("PATH", "where conversations and responses are kept (default: in memory); else HARNESS_STATE"),
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The flags ``--harness-mode``, ``--harness-recordings``, ``--harness-upstream``, ``--harness-strict``."""
+    """The flags ``--harness-mode`` and likewise ``-recordings``, ``-upstream``, ``-state``, ``-strict``."""
     group = parser.getgroup("harness", "record and replay of language models")
     for name, (metavar, text) in _OPTIONS.items():
         group.addoption(f"--harness-{name}", metavar=metavar, help=text)
@@ -78,7 +78,7 @@ def harness_server(harness_settings: "Settings", pytestconfig: pytest.Config) ->
             server = stack.enter_context(ServerThread(harness_settings))
         except HarnessError as error:
             pytest.fail(f"harness: {error}", pytrace=False)
-        pytestconfig.stash[_PARTS] = server.parts
+        pytestconfig.stash[_SERVER] = server
         yield server
 
 
@@ -103,11 +103,20 @@ def harness_base_url(
     return url
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run that was interrupted does not wait for what is still being recorded."""
+    server = session.config.stash.get(_SERVER, None)
+    if server is not None and exitstatus == pytest.ExitCode.INTERRUPTED:
+        server.break_off()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The end of the run: what was replayed, recorded and missed, and every miss with its near miss."""
-    parts = config.stash.get(_PARTS, None)
-    if parts is None or not parts.journal.lines:
+    server = config.stash.get(_SERVER, None)
+    if server is None or not server.parts.journal.lines:
         return
+    parts = server.parts
     counts = {str(outcome): number for outcome, number in parts.journal.count().items()}
     shown = {"replayed": 0, "recorded": 0, "missed": 0} | counts
     terminalreporter.write_sep("-", f"harness, mode {parts.settings.mode}")

@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Self
 from urllib.parse import quote
 
 from aiohttp import web
@@ -88,8 +88,7 @@ async def serve(
         await signals.first.wait()
     finally:
         notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, waiting)
-        if not await _finished(runner.cleanup(), unless=signals.second):
-            await parts.services.state.close()
+        await _end(runner, parts, at_once=signals.second)
         notice.cancel()
     return parts
 
@@ -106,16 +105,17 @@ class _Signals:
         (self.second if self.first.is_set() else self.first).set()
 
 
-async def _finished(work: Coroutine[Any, Any, None], *, unless: asyncio.Event) -> bool:
-    """Whether ``work`` came to its end before the event, which breaks it off."""
-    working, waiting = asyncio.create_task(work), asyncio.create_task(unless.wait())
-    done, pending = await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+async def _end(runner: web.AppRunner, parts: Parts, *, at_once: asyncio.Event) -> None:
+    """Let what is in flight finish, until the event breaks it off."""
+    cleaning, breaking = asyncio.create_task(runner.cleanup()), asyncio.create_task(at_once.wait())
+    done, pending = await asyncio.wait((cleaning, breaking), return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    if working in done:
-        working.result()
-    return working in done
+    if cleaning in done:
+        cleaning.result()
+    else:
+        await parts.services.state.close()
 
 
 class ServerThread:
@@ -127,6 +127,7 @@ class ServerThread:
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._at_once: asyncio.Event | None = None
         self._parts: Parts | None = None
         self._root = ""
         self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
@@ -142,6 +143,11 @@ class ServerThread:
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    def break_off(self) -> None:
+        """Wait for nothing at the end: what is in flight then is closed, and not recorded."""
+        if self._loop is not None and self._at_once is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._at_once.set)
 
     @property
     def base_url(self) -> str:
@@ -169,10 +175,10 @@ class ServerThread:
             self._ready.set()
 
     async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._stop, self._at_once = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         runner, self._parts, self._root = await start(self.settings, "127.0.0.1", 0)
         self._ready.set()
         try:
             await self._stop.wait()
         finally:
-            await runner.cleanup()
+            await _end(runner, self._parts, at_once=self._at_once)

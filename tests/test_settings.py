@@ -17,7 +17,7 @@ SOURCES: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     # By setting: the flag, the variable, the line of [tool.harness], and what each of them and the default mean.
     "mode": ("live", "record", '"record-if-missing"', Mode.LIVE, Mode.RECORD, Mode.RECORD_IF_MISSING, Mode.REPLAY),
     "recordings": ("a", "b", '"c"', Path("a"), Path("b"), Path("c"), Path("recordings")),
-    "upstream": ("http://a/v1", "http://b/v1/", '"https://c"', "http://a/v1", "http://b/v1", "https://c", DEFAULT_UPSTREAM),
+    "upstream": ("http://a/1", "http://b/", '"http://c"', "http://a/1", "http://b", "http://c", DEFAULT_UPSTREAM),
     "strict": (True, "no", "true", True, False, True, False),
     "state": ("a.db", "b.db", '"c.db"', "a.db", "b.db", "c.db", None),
 }  # fmt: skip

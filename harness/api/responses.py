@@ -4,6 +4,7 @@ Source: OpenAI's description (``CreateResponse``, ``Response``, ``OutputItem``),
 more keys (the penalties, ``store``).
 """
 
+import math
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
@@ -177,7 +178,9 @@ def parse_create(body: dict[str, Any]) -> CreateResponse:
     if wanted.tool_choice is not None:
         check_choice(wanted.tool_choice, wanted.tools or [])
     if wanted.stream_options is not None and not wanted.stream:
-        raise invalid_value("stream_options", "The 'stream_options' parameter is only allowed when 'stream' is true.")
+        raise invalid_value(
+            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        )
     return wanted
 
 
@@ -277,7 +280,7 @@ def usage_object(usage: dict[str, Any]) -> dict[str, Any]:
 
 def _count(counts: Any, name: str) -> int:
     count = counts.get(name) if isinstance(counts, dict) else None
-    return int(count) if isinstance(count, int | float) else 0
+    return int(count) if isinstance(count, int | float) and math.isfinite(count) else 0
 
 
 def tier_shown(given: str | None) -> str | None:

@@ -41,7 +41,7 @@ def demo() -> None:
     ):
         click.echo(f"Replaying {len(server.parts.store.entries())} recordings at {server.base_url}\n")
         _converse(client)
-    click.echo(_NEXT.format(folder=_folder()))
+    click.echo(_NEXT.format(folder=folder()))
 
 
 def _converse(client: "OpenAI") -> None:
@@ -64,7 +64,7 @@ def _converse(client: "OpenAI") -> None:
         _from(streamed.headers["x-harness-recording"])
 
 
-def _folder() -> str:
+def folder() -> str:
     """What goes before ``harness`` on a command line here: nothing where a shell finds it, else where it lies."""
     called = Path(sys.argv[0])
     return "" if shutil.which("harness") or not called.parent.name else f"{called.parent}/"

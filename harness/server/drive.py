@@ -149,7 +149,10 @@ def _checked(chunk: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusal(answer: Answer) -> HarnessError:
-    """An upstream's error answer as ours: its status, its message, its type, its code."""
+    """An upstream's error answer as ours: its status, its message, its type, its code.
+
+    A model that is not there is a 404 of chat completions, and a 400 of responses.
+    """
     try:
         error = json.loads(answer.body or b"{}").get("error")
     except (ValueError, AttributeError):
@@ -163,7 +166,7 @@ def refusal(answer: Answer) -> HarnessError:
         param=_text(fields.get("param")),
         code=_text(fields.get("code")),
         type=_text(fields.get("type")),
-        http_status=answer.status,
+        http_status=400 if fields.get("code") == "model_not_found" else answer.status,
     )
 
 

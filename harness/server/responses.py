@@ -1,6 +1,5 @@
 """``/v1/responses``: create, whole and streamed; retrieve, delete, list input items."""
 
-import logging
 from collections import Counter
 from typing import Any
 
@@ -16,12 +15,12 @@ from harness.errors import InvalidRequest, NotFound
 from harness.server.context import json_body, scope_of, services
 from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
+from harness.server.writer import Writer
 from harness.stores.protocol import Object, StateStore
 from harness.turn.machine import Plan
 from harness.turn.messages import Item
 
 _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-_log = logging.getLogger(__name__)
 
 
 async def create(request: web.Request) -> web.StreamResponse:
@@ -36,7 +35,7 @@ async def create(request: web.Request) -> web.StreamResponse:
         parts.backend, parts.state, scope_of(request), headers_for_upstream(request), lambda: parts.identity.end(origin)
     )
     if wanted.stream:
-        return await _Stream(request, driver).run(plan)
+        return await _stream(request, driver, plan)
     response = await driver.drive(plan, _nowhere)
     return web.json_response(response, headers=_headers(driver))
 
@@ -49,34 +48,20 @@ def _headers(driver: Driver) -> dict[str, str]:
     return {RECORDING_HEADER: ", ".join(driver.recordings)} if driver.recordings else {}
 
 
-class _Stream:
+async def _stream(request: web.Request, driver: Driver, plan: Plan) -> web.StreamResponse:
     """The events of a turn on their way to the client: the answer begins with the first of them."""
+    response = web.StreamResponse(headers=_STREAM_HEADERS)
+    writer = Writer(request, response)
 
-    def __init__(self, request: web.Request, driver: Driver) -> None:
-        self._request, self._driver = request, driver
-        self._response: web.StreamResponse | None = None
-        self._left = False
+    async def emit(event: dict[str, Any]) -> None:
+        if not response.prepared:
+            # Only now the backend has begun to answer.
+            response.headers.update(_headers(driver))
+        await writer.write(sse.encode_json(event, event["type"]))
 
-    async def run(self, plan: Plan) -> web.StreamResponse:
-        await self._driver.drive(plan, self._emit)
-        assert self._response is not None, "a turn that ends without an error has emitted its end"
-        await self._write(sse.DONE)
-        return self._response
-
-    async def _emit(self, event: dict[str, Any]) -> None:
-        await self._write(sse.encode_json(event, event["type"]))
-
-    async def _write(self, data: bytes) -> None:
-        if self._left:
-            return
-        try:
-            if self._response is None:
-                self._response = web.StreamResponse(headers=_headers(self._driver) | _STREAM_HEADERS)
-                await self._response.prepare(self._request)
-            await self._response.write(data)
-        except ConnectionError:
-            self._left = True
-            _log.info("the client left %s early; the turn goes on", self._request.path)
+    await driver.drive(plan, emit)
+    await writer.write(sse.DONE)
+    return response
 
 
 async def _history(request: web.Request, wanted: CreateResponse) -> list[Item]:

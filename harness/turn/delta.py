@@ -4,9 +4,11 @@ Upstreams differ in where they put reasoning and in what they leave out of a too
 knows that.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from harness.api.calls import CallNumbers
 from harness.errors import UpstreamError
 
 T = TypeVar("T")
@@ -18,9 +20,9 @@ _CALL_TEXTS = {"function": "arguments", "custom": "input"}
 
 @dataclass(frozen=True, slots=True)
 class CallPiece:
-    """A piece of the tool call with this index. What the piece does not say is empty."""
+    """A piece of the tool call with this number. What the piece does not say is empty."""
 
-    index: int
+    number: int
     kind: str
     call_id: str
     name: str
@@ -41,20 +43,39 @@ class Delta:
     service_tier: str | None = None
 
 
-def read(chunk: Object) -> Delta:
-    """The delta of a ``chat.completion.chunk``. Raises UpstreamError for what is none (``"choices": 7``)."""
-    choice = _first_choice(chunk)
-    said = _get(choice, "delta", dict) or {}
-    return Delta(
-        reasoning=_get(said, "reasoning_content", str) or _reasoning(said),
-        text=_get(said, "content", str) or "",
-        refusal=_get(said, "refusal", str) or "",
-        logprobs=tuple(map(_logprob, _objects(_get(choice, "logprobs", dict) or {}, "content"))),
-        calls=tuple(_call(place, call) for place, call in enumerate(_objects(said, "tool_calls"))),
-        finish_reason=_get(choice, "finish_reason", str),
-        usage=_get(chunk, "usage", dict),
-        service_tier=_get(chunk, "service_tier", str),
-    )
+class Reader:
+    """Reads the chunks of one answer, in their order."""
+
+    def __init__(self) -> None:
+        self._numbers = CallNumbers()
+
+    def read(self, chunk: Object) -> Delta:
+        """The delta of a ``chat.completion.chunk``. Raises UpstreamError for what is none (``"choices": 7``)."""
+        choice = _first_choice(chunk)
+        said = _get(choice, "delta", dict) or {}
+        return Delta(
+            reasoning=_get(said, "reasoning_content", str) or _reasoning(said),
+            text=_get(said, "content", str) or "",
+            refusal=_get(said, "refusal", str) or "",
+            logprobs=tuple(map(_logprob, _objects(_get(choice, "logprobs", dict) or {}, "content"))),
+            calls=tuple(self._call(place, call) for place, call in enumerate(_objects(said, "tool_calls"))),
+            finish_reason=_get(choice, "finish_reason", str),
+            usage=_get(chunk, "usage", dict),
+            service_tier=_get(chunk, "service_tier", str),
+        )
+
+    def _call(self, place: int, call: Object) -> CallPiece:
+        _get(call, "index", int)
+        said = {kind: _get(call, kind, dict) for kind in _CALL_TEXTS}
+        kind = "custom" if call.get("type") == "custom" or said["custom"] is not None else "function"
+        inner = said[kind] or {}
+        return CallPiece(
+            kind=kind,
+            call_id=_get(call, "id", str) or "",
+            name=_get(inner, "name", str) or "",
+            text=_get(inner, _CALL_TEXTS[kind], str) or "",
+            number=self._numbers.number(call, place),
+        )
 
 
 def _first_choice(chunk: Object) -> Object:
@@ -67,29 +88,18 @@ def _reasoning(said: Object) -> str:
     return reasoning if isinstance(reasoning, str) else ""
 
 
-def _call(place: int, call: Object) -> CallPiece:
-    kind = "custom" if call.get("type") == "custom" or "custom" in call else "function"
-    inner = _get(call, kind, dict) or {}
-    index = _get(call, "index", int)
-    return CallPiece(
-        index=place if index is None else index,
-        kind=kind,
-        call_id=_get(call, "id", str) or "",
-        name=_get(inner, "name", str) or "",
-        text=_get(inner, _CALL_TEXTS[kind], str) or "",
-    )
-
-
 def _logprob(token: Object) -> Object:
     """A token's log probability in the Responses API's shape, where ``bytes`` and ``top_logprobs`` must be there."""
     return _token(token) | {"top_logprobs": [_token(other) for other in _objects(token, "top_logprobs")]}
 
 
 def _token(token: Object) -> Object:
+    logprob = _get(token, "logprob", (int, float)) or 0.0
     return {
         "token": _get(token, "token", str) or "",
-        "logprob": _get(token, "logprob", (int, float)) or 0.0,
-        "bytes": _get(token, "bytes", list) or [],
+        # JSON has no infinity; this is what OpenAI writes for a token that cannot be.
+        "logprob": logprob if math.isfinite(logprob) else -9999.0,
+        "bytes": [_expect(byte, int, "bytes") for byte in _get(token, "bytes", list) or []],
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from harness.api.responses import CreateResponse, failure_object, response_object, tier_shown, usage_object
 from harness.errors import InvalidRequest, UpstreamError
 from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
-from harness.turn.delta import read
+from harness.turn.delta import Reader
 from harness.turn.ids import Ids
 from harness.turn.messages import Item
 from harness.turn.output import Output
@@ -24,6 +24,7 @@ from harness.turn.question import chat_body
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Finish reasons that leave a response incomplete, and OpenAI's words for why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -60,6 +61,7 @@ class Turn:
             conversation_id=plan.conversation_id,
         )
         self.plan = plan
+        self._reader = Reader()
         self._output = Output(plan.ids)
         self._events = 0
 
@@ -87,7 +89,7 @@ class Turn:
 
     def _chunk(self, what: Chunk) -> Iterator[Command]:
         try:
-            delta = read(what.data)
+            delta = self._reader.read(what.data)
         except UpstreamError as error:
             yield from self._fail(Failed(error))
         else:

@@ -9,7 +9,7 @@ from harness.turn.ids import Ids
 Event: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, int]
-"""What a piece belongs to: a kind of part, or ``call`` and the call's index."""
+"""What a piece belongs to: a kind of part, or ``call`` and the call's number."""
 
 
 class _PartKind(NamedTuple):
@@ -78,7 +78,7 @@ class Output:
         if delta.refusal:
             yield from self._piece(("refusal", 0), _Words(delta.refusal))
         for call in delta.calls:
-            yield from self._piece(("call", call.index), call)
+            yield from self._piece(("call", call.number), call)
 
     def close(self, status: str) -> Iterator[Event]:
         """The events that end the output: what waits is said, what is open last is closed with ``status``.

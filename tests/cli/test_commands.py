@@ -85,10 +85,10 @@ def test_the_demo_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_commands_are_shown_as_they_can_be_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", [".venv/bin/harness"])
-    assert demo._folder() == ".venv/bin/"
+    assert demo.folder() == ".venv/bin/"
     command = tmp_path / "harness"
     command.touch(0o755)
-    assert demo._folder() == ""
+    assert demo.folder() == ""
 
 
 def test_an_authored_recording_has_the_key_of_the_seeds_first_turn() -> None:
@@ -131,7 +131,16 @@ def test_a_message_without_a_role(message: str) -> None:
 
 def test_a_place_that_cannot_be_written_is_an_error_with_a_hint() -> None:
     Path("file").touch()
-    command = [Path(sys.executable).with_name("harness"), "author", *HELLO, "--answer", "Hi.", "--recordings", "file"]
+    command = [
+        str(Path(sys.executable).with_name("harness")),
+        "author",
+        *HELLO,
+        "--answer",
+        "Hi.",
+        "--recordings",
+        "file",
+    ]
+    command += ["--answer", "Hi.", "--recordings", "file"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("harness: ")

@@ -22,7 +22,10 @@ def test_it_serves_until_its_block_ends(tmp_path: Path) -> None:
             assert client.models.list().data == []
         port = server.base_url
     assert "harness-server" not in threads()
-    with openai.OpenAI(base_url=port, api_key="none", max_retries=0) as client, pytest.raises(openai.APIConnectionError):
+    with (
+        openai.OpenAI(base_url=port, api_key="none", max_retries=0) as client,
+        pytest.raises(openai.APIConnectionError),
+    ):
         client.models.list()
 
 

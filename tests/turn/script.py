@@ -32,7 +32,7 @@ def chunk(finish: str | None = None, index: int = 0, logprobs: Any = None, **del
     return {"object": "chat.completion.chunk", "choices": [choice]}
 
 
-def function(index: int | None, arguments: str = "", **more: str) -> dict[str, Any]:
+def function(index: int | None, arguments: str = "", **more: str) -> Any:
     """The piece of a function call, as a chunk's delta; ``id`` and ``name`` where it is the first."""
     inner = {"arguments": arguments} | ({"name": more["name"]} if "name" in more else {})
     call = {"index": index, "function": inner} | ({"id": more["id"], "type": "function"} if "id" in more else {})
@@ -51,6 +51,9 @@ class Played:
 
     commands: list[Command] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+
+    def __add__(self, later: "Played") -> "Played":
+        return Played([*self.commands, *later.commands], [*self.events, *later.events])
 
     @property
     def lines(self) -> list[str]:

@@ -3,17 +3,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from harness.errors import NotFound, RecordingNotFound
-from harness.turn.commands import Ask, Begin, Chunk, Emit, Ended, Failed, Kept, Opened, Refuse
+from harness.turn.commands import Ask, Begin, Chunk, Ended, Failed, Kept, Opened, Refuse
 from harness.turn.machine import State
 from tests.server.conformance import check_event, check_stream, needs_descriptions
 from tests.turn.script import (
     BROKEN,
     HI,
-    Played,
     chunk,
     custom,
     feed,
@@ -154,6 +151,19 @@ SCRIPTS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
             "output_item.done 1 function_call completed",
         ],
     ),
+    "calls that share an index": (
+        [chunk(**function(0, "a", id="call_1", name="f")), chunk(**function(0, "b", id="call_2", name="f"))],
+        [
+            "output_item.added 0 function_call in_progress",
+            "function_call_arguments.delta 0 a",
+            "function_call_arguments.done 0 a",
+            "output_item.done 0 function_call completed",
+            "output_item.added 1 function_call in_progress",
+            "function_call_arguments.delta 1 b",
+            "function_call_arguments.done 1 b",
+            "output_item.done 1 function_call completed",
+        ],
+    ),
     "a text, then a call": (
         [chunk(content="Wait."), chunk(**function(0, "{}", id="call_1", name="f")), chunk("tool_calls")],
         [
@@ -276,13 +286,11 @@ def test_what_was_cut_off_is_incomplete_for_openais_reason(finish: str, reason: 
 
 
 def test_of_several_items_the_last_alone_is_incomplete() -> None:
-    chunks = [chunk(content="a"), chunk(**function(0, "{", id="1", name="f")), chunk(**function(1, "{", id="2", name="g"))]
+    calls = [chunk(**function(index, "{", id=f"call_{index}", name="f")) for index in (0, 1)]
 
-    assert [item["status"] for item in play([*chunks, chunk("length")]).final["output"]] == [
-        "completed",
-        "completed",
-        "incomplete",
-    ]
+    final = play([chunk(content="a"), *calls, chunk("length")]).final
+
+    assert [item["status"] for item in final["output"]] == ["completed", "completed", "incomplete"]
 
 
 def test_a_backend_that_says_no_is_answered_for_without_an_event() -> None:
@@ -356,7 +364,7 @@ def test_a_failure_that_cannot_be_kept_is_shown_all_the_same() -> None:
         chunk(content=["a"]),
         chunk(tool_calls=[{"function": "f"}]),
         chunk(tool_calls=[{"index": "a"}]),
-        chunk(**{"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": {}}}]}),
+        chunk(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": {}}}]),
         chunk(logprobs={"content": [7]}),
         {"choices": [{"delta": {}, "finish_reason": {}}]},
     ],
@@ -376,7 +384,8 @@ def test_a_chunk_may_say_nothing(data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("reasoning", ["reasoning_content", "reasoning"])
 def test_reasoning_is_found_where_upstreams_put_it(reasoning: str) -> None:
-    (item, _) = play([chunk(**{reasoning: "Hm."}), chunk(content="Yes.")]).final["output"]
+    said: Any = {reasoning: "Hm."}
+    (item, _) = play([chunk(**said), chunk(content="Yes.")]).final["output"]
 
     assert item == {
         "id": item["id"],
@@ -404,10 +413,12 @@ def test_log_probabilities_of_a_call_make_no_message() -> None:
 
 
 def test_calls_keep_the_ids_that_the_model_gave_them() -> None:
-    (given_id, made_id) = play([
-        chunk(**function(0, id="call_1", name="f")),
-        chunk(**function(1, name="g")),
-    ]).final["output"]
+    (given_id, made_id) = play(
+        [
+            chunk(**function(0, id="call_1", name="f")),
+            chunk(**function(1, name="g")),
+        ]
+    ).final["output"]
 
     assert (given_id["call_id"], given_id["name"]) == ("call_1", "f")
     assert made_id["call_id"].startswith("call_")
@@ -436,37 +447,3 @@ def test_a_service_tier_of_an_upstreams_own_is_not_shown() -> None:
 def test_an_input_that_no_state_expects_is_the_drivers_mistake() -> None:
     with pytest.raises(KeyError):
         new_turn().receive(Kept())
-
-
-WORDS = st.text(alphabet="ab ü🌧", max_size=4)
-DELTAS = st.one_of(
-    st.builds(lambda text: {"content": text}, WORDS),
-    st.builds(lambda text: {"refusal": text}, WORDS),
-    st.builds(lambda text: {"reasoning_content": text}, WORDS),
-    st.builds(lambda index, text: function(index, text, id=f"call_{index}", name="f"), st.integers(0, 2), WORDS),
-    st.builds(lambda index, text: custom(index, text, id=f"call_{index}", name="c"), st.integers(3, 4), WORDS),
-)
-
-
-def said(played: Played, kind: str) -> str:
-    return "".join(event["delta"] for event in played.events if event["type"] == f"response.{kind}.delta")
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(DELTAS, max_size=12), st.sampled_from(["stop", "length"]))
-def test_whatever_is_said_the_stream_keeps_its_laws(deltas: list[dict[str, Any]], finish: str) -> None:
-    played = play([*(chunk(**delta) for delta in deltas), chunk(finish)])
-
-    check_stream(played.events)
-    for name, kind in (("content", "output_text"), ("refusal", "refusal"), ("reasoning_content", "reasoning_text")):
-        assert said(played, kind) == "".join(delta.get(name, "") for delta in deltas)
-    statuses = [item["status"] for item in played.final["output"]]
-    assert statuses[:-1] == ["completed"] * (len(statuses) - 1)
-    assert statuses[-1] == {"stop": "completed", "length": "incomplete"}[finish]
-    assert [command for command in played.commands if not isinstance(command, Emit)] == [*played.asked, *played.kept]
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(DELTAS, max_size=8))
-def test_a_failure_anywhere_ends_the_stream_in_order(deltas: list[dict[str, Any]]) -> None:
-    check_stream(play_broken([chunk(**delta) for delta in deltas]).events)

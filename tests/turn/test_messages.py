@@ -169,7 +169,9 @@ def test_an_output_may_have_parts() -> None:
 
 
 def test_reasoning_and_hosted_calls_are_left_out() -> None:
-    assert to_messages([REASONING, SEARCH, message("user", text("Hi")), REASONING]) == [{"role": "user", "content": "Hi"}]
+    said = to_messages([REASONING, SEARCH, message("user", text("Hi")), REASONING])
+
+    assert said == [{"role": "user", "content": "Hi"}]
 
 
 @pytest.mark.parametrize(
