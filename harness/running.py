@@ -157,7 +157,7 @@ class ServerThread:
     def scoped(self, scope: str) -> str:
         """The base URL of a scope, whose sequences begin anew."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.parts.replay.forget, scope)
+            self._loop.call_soon_threadsafe(self.parts.services.backend.forget, scope)
         return scoped_url(self._root, scope)
 
     @property

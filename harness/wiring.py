@@ -19,13 +19,12 @@ from harness.stores.protocol import RecordingStore, StateStore
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a run is made of. ``replay`` is there in the modes that replay, for beginning a scope anew."""
+    """What a run is made of."""
 
     settings: Settings
     services: Services
     journal: Journal
     store: RecordingStore
-    replay: ReplayBackend
 
 
 async def build(settings: Settings) -> Parts:
@@ -36,11 +35,10 @@ async def build(settings: Settings) -> Parts:
     canonicalizer = canonicalizer_of(settings)
     store = DirectoryStore(settings.recordings, canonicalizer)
     journal = Journal()
-    replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict)
     state = await open_state(state_url(settings.state))
-    backend = _backend(settings, store, journal, replay)
+    backend = _backend(settings, store, journal, canonicalizer)
     services = Services(backend, state, _identity(settings, state), settings.upstream_names)
-    return Parts(settings, services, journal, store, replay)
+    return Parts(settings, services, journal, store)
 
 
 def canonicalizer_of(settings: Settings) -> Canonicalizer:
@@ -50,7 +48,8 @@ def canonicalizer_of(settings: Settings) -> Canonicalizer:
     return Canonicalizer(settings.upstream_names, rules)
 
 
-def _backend(settings: Settings, store: RecordingStore, journal: Journal, replay: ReplayBackend) -> Backend:
+def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
+    replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict)
     if settings.mode is Mode.REPLAY:
         return replay
     upstream = UpstreamBackend(settings.upstream, settings.api_key, settings.upstream_names, journal)

@@ -168,9 +168,7 @@ KINDS: Mapping[str, Kind] = {
     "reasoning": Kind("rs", Reasoning, has_status=False),
     "web_search_call": _kind("ws", has_status=True, action=_Object),
     "file_search_call": _kind("fs", has_status=True, queries=_List),
-    "code_interpreter_call": _kind(
-        "ci", has_status=True, container_id=str, code=str | None, outputs=_List | None
-    ),
+    "code_interpreter_call": _kind("ci", has_status=True, container_id=str, code=str | None, outputs=_List | None),
     "image_generation_call": _kind("ig", has_status=True, result=str | None),
     "computer_call": _kind("cu", has_status=True, call_id=str, pending_safety_checks=_List),
     "computer_call_output": _kind("cuo", has_status=True, call_id=str, output=_Object),

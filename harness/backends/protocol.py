@@ -54,6 +54,10 @@ class Backend(Protocol):
         """Answer a model listing (``/v1/models``)."""
         ...
 
+    def forget(self, scope: str | None) -> None:
+        """Begin the sequences of a scope anew, as for a test that is run again."""
+        ...
+
     async def close(self) -> None:
         """Finish what is being recorded, and let go of connections."""
         ...

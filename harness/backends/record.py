@@ -35,7 +35,7 @@ class RecordBackend:
 
     def __init__(self, store: RecordingStore, upstream: UpstreamBackend, journal: Journal) -> None:
         self._store, self._upstream, self._journal = store, upstream, journal
-        self._saved: Counter[str] = Counter()
+        self._saved: Counter[tuple[str | None, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
@@ -75,12 +75,13 @@ class RecordBackend:
         known = self._upstream.secrets(call)
         request = Request(call.method, call.path, redact(call.request.body, known), call.scope)
         response = Response(redact(response.body, known), response.is_streaming, response.status)
-        self._saved[name] += 1
-        numbered = recording_name(name, self._saved[name])
+        turn = (call.scope, name)
+        self._saved[turn] += 1
+        numbered = recording_name(name, self._saved[turn])
         try:
             self._store.save(Exchange(request, response, provider=self._upstream.provider), numbered)
         except HarnessError:
-            self._saved[name] -= 1
+            self._saved[turn] -= 1
             raise
         return numbered
 
@@ -91,6 +92,10 @@ class RecordBackend:
             error.message = redact(error.message, self._upstream.secrets(call))
         outcome = Outcome.RECORDED if name else Outcome.FAILED
         self._journal.write(Line(outcome, call.scope, call.path, call.request.model, recording=name, error=error))
+
+    def forget(self, scope: str | None) -> None:
+        for turn in [turn for turn in self._saved if turn[0] == scope]:
+            del self._saved[turn]
 
     async def close(self) -> None:
         """Wait for the streams in flight, so that what the upstream is still saying is kept."""
@@ -250,6 +255,10 @@ class RecordIfMissingBackend:
         if self._replay.has_listing:
             return await self._replay.models(call)
         return await self._record.models(call)
+
+    def forget(self, scope: str | None) -> None:
+        self._replay.forget(scope)
+        self._record.forget(scope)
 
     async def close(self) -> None:
         await self._record.close()

@@ -74,7 +74,6 @@ class ReplayBackend:
         return Answer(rendered.status, rendered.media_type, rendered.body, recording=name)
 
     def forget(self, scope: str | None) -> None:
-        """Begin the sequences of a scope anew, as for a test that is run again."""
         for turn in [turn for turn in self._counts if turn[0] == scope]:
             del self._counts[turn]
 

@@ -112,6 +112,9 @@ class UpstreamBackend:
         """Who answers, for a recording's ``url``."""
         return self._base_url
 
+    def forget(self, scope: str | None) -> None:
+        """Nothing is counted."""
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()

@@ -2,6 +2,8 @@
 
 import difflib
 import json
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +99,8 @@ def record_command(request: Request) -> str:
     """The command that records what ``request`` misses."""
     scope = request.scope
     if scope and ".py" in scope:
-        return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {json.dumps(scope, ensure_ascii=False)}"
+        quoted = shlex.quote(scope) if re.search(r'["$`\\!]', scope) else f'"{scope}"'
+        return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {quoted}"
     return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
 
 

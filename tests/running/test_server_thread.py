@@ -1,6 +1,9 @@
 """The server in a thread beside a test: it begins, it fails to begin, it ends."""
 
+import contextlib
+import socket
 import threading
+import time
 from pathlib import Path
 
 import openai
@@ -11,22 +14,49 @@ from harness.running import ServerThread, scoped_url, without_proxy
 from harness.settings import Mode, Settings
 
 
-def threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}
+def threads() -> set[threading.Thread]:
+    """The servers' threads; that of the run's own server may be among them."""
+    return {thread for thread in threading.enumerate() if thread.name == "harness-server"}
 
 
 def test_it_serves_until_its_block_ends(tmp_path: Path) -> None:
+    before = threads()
     with ServerThread(Settings(recordings=tmp_path)) as server:
-        assert "harness-server" in threads()
+        assert len(threads() - before) == 1
         with openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
             assert client.models.list().data == []
         port = server.base_url
-    assert "harness-server" not in threads()
+    assert threads() == before
     with (
         openai.OpenAI(base_url=port, api_key="none", max_retries=0) as client,
         pytest.raises(openai.APIConnectionError),
     ):
         client.models.list()
+
+
+STALLED = b"""HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {"choices": []}\n\n"""
+
+
+def test_a_stalled_stream_does_not_hold_up_a_server_that_is_broken_off(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        settings = Settings(Mode.RECORD, tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}/v1")
+        with ServerThread(settings) as server:
+            asking = threading.Thread(target=_ask_in_vain, args=(server.base_url,))
+            asking.start()
+            connection, _ = upstream.accept()
+            connection.sendall(STALLED)
+            began = time.monotonic()
+            server.break_off()
+        assert time.monotonic() - began < 3
+        asking.join()
+        connection.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _ask_in_vain(url: str) -> None:
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client, contextlib.suppress(Exception):
+        for _ in client.chat.completions.create(model="m", messages=[], stream=True):
+            pass
 
 
 def test_two_at_once(tmp_path: Path) -> None:
@@ -40,10 +70,11 @@ def test_what_cannot_begin_says_so_in_the_thread_that_waits(tmp_path: Path, mode
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="not a directory"), ServerThread(Settings(mode, tmp_path / "file")):
         pytest.fail("it began")
+    before = threads()
     nowhere = Settings(mode, tmp_path, state=str(tmp_path / "nowhere" / "state.db"))
     with pytest.raises(SettingsError, match="cannot be opened"), ServerThread(nowhere):
         pytest.fail("it began")
-    assert "harness-server" not in threads()
+    assert threads() == before
 
 
 def test_its_parts_are_there_while_it_runs(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ class NoBackend:
     async def models(self, call: Call) -> Answer:
         raise AssertionError(f"asked for {call}")
 
+    def forget(self, scope: str | None) -> None:
+        """Nothing is counted."""
+
     async def close(self) -> None: ...
 
 
