@@ -108,6 +108,9 @@ def _other(name: str, item: dict[str, Any], path: str, new_id: NewId) -> dict[st
     shown = {**item, "id": item.get("id") or new_id(kind.prefix)}
     if kind.has_status and shown.get("status") is None:
         shown["status"] = "completed"
+    if "content" in shown and shown["content"] is None:
+        # Clients send a reasoning item back with the null that OpenAI's description does not allow in an answer.
+        del shown["content"]
     return shown
 
 

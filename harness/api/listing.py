@@ -67,8 +67,11 @@ def paginate(
 
 
 def list_body(data: Sequence[dict[str, Any]], *, has_more: bool = False) -> dict[str, Any]:
-    """The body of an answer that lists ``data``, in its order."""
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    """The body of an answer that lists ``data``, in its order.
+
+    The ids of an empty page are empty: OpenAI's description has them there, and strings.
+    """
+    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
     return {"object": "list", "data": list(data), "first_id": first, "last_id": last, "has_more": has_more}
 
 

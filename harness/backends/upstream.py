@@ -104,7 +104,10 @@ class UpstreamBackend:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             # Proxies and the like come from the environment, as users of HTTP clients expect.
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True)
+            # A connection for each request: some servers (llama.cpp's) close the ones they keep without a word, and a
+            # request that dies so can be told neither from one that was refused nor from one that was answered.
+            connector = aiohttp.TCPConnector(force_close=True, limit=0)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=True)
         return self._session
 
     @property

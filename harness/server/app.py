@@ -1,6 +1,7 @@
 """The application: every route, with and without a scope in its path, and one middleware that renders errors."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
@@ -23,12 +24,19 @@ def make_app(services: Services) -> web.Application:
     routes = [*inference.ROUTES, *stored_completions.ROUTES, *conversations.ROUTES, *responses.ROUTES]
     for method, path, handler in routes:
         for prefix in ("", SCOPE_PREFIX):
-            app.router.add_route(method, prefix + path, handler)
-    app.router.add_route("GET", "/health", _health)
+            add(app, method, prefix + path, handler)
+    add(app, "GET", "/health", _health)
     app.router.add_route("*", "/{rest:.*}", _not_served(_summary((method, path) for method, path, _ in routes)))
     app.on_response_prepare.append(_without_clock)
     app.on_cleanup.append(_close)
     return app
+
+
+def add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    """Add a route; what answers GET answers HEAD."""
+    app.router.add_route(method, path, handler)
+    if method == "GET":
+        app.router.add_route("HEAD", path, handler)
 
 
 async def _health(_: web.Request) -> web.Response:
@@ -47,7 +55,11 @@ async def _close(app: web.Application) -> None:
 
 
 def _summary(routes: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(f"{method} {path}" for method, path in [*routes, ("GET", "/health")])
+    paths: dict[str, list[str]] = {}
+    for method, path in [*routes, ("GET", "/health")]:
+        # A pattern's own syntax ({model:.+}) is nothing for a reader.
+        paths.setdefault(re.sub(r":[^}]*}", "}", path), []).append(method)
+    return ", ".join(f"{'|'.join(methods)} {path}" for path, methods in paths.items())
 
 
 def _not_served(served: str) -> Handler:

@@ -25,6 +25,9 @@ def chat_body(wanted: CreateResponse, items: list[Item]) -> dict[str, Any]:
     if wanted.top_logprobs:
         body["top_logprobs"] = wanted.top_logprobs
     body |= _text(wanted) | _tools(wanted)
+    if isinstance(body.get("tool_choice"), dict) and body["tool_choice"]["type"] != "allowed_tools":
+        # A call that is forced leaves no text to format; some servers would format, and call nothing.
+        body.pop("response_format", None)
     return body | {"stream": True, "stream_options": {"include_usage": True}}
 
 

@@ -173,7 +173,7 @@ def test_bodies_of_answers() -> None:
         "metadata": {},
     }
     assert deleted_conversation("conv_1") == {"id": "conv_1", "object": "conversation.deleted", "deleted": True}
-    assert list_body([]) == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    assert list_body([]) == {"object": "list", "data": [], "first_id": "", "last_id": "", "has_more": False}
     pair = [{"id": "a"}, {"id": "b"}]
     assert list_body(pair, has_more=True) == {
         "object": "list",

@@ -155,7 +155,7 @@ def test_what_is_not_served_and_what_is_no_request(server: ServerThread) -> None
     status, headers, data = post(server, "/v1/assistants", b"{}")
     error = json.loads(data)["error"]
     assert (status, error["code"]) == (404, "unknown_url")
-    assert "POST /v1/chat/completions" in error["message"]
+    assert "POST|GET /v1/chat/completions, POST /v1/completions" in error["message"]
     assert ("x-should-retry", "false") in headers
     for bad in (b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000):
         status, _, data = post(server, "/v1/chat/completions", bad)
@@ -216,3 +216,12 @@ def check_served(server: ServerThread, file: Path, exchange: Exchange) -> None:
         whole = json.dumps({**asked.body, "stream": False}).encode()
         _, _, data = post(server, endpoint_of(asked.path), whole, **headers)
         assert json.loads(data)["choices"] == aggregate(recorded.body)["choices"], file
+
+
+def test_what_answers_get_answers_head(server: ServerThread) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.base_url).netloc)
+    for path in ("/health", "/v1/models"):
+        connection.request("HEAD", path)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"")
+    connection.close()

@@ -100,8 +100,8 @@ def test_a_conversation_may_begin_with_nothing() -> None:
         assert await api("GET", f"{PATH}/{created['id']}/items") == {
             "object": "list",
             "data": [],
-            "first_id": None,
-            "last_id": None,
+            "first_id": "",
+            "last_id": "",
             "has_more": False,
         }
 

@@ -172,3 +172,12 @@ def test_a_response_shows_what_was_asked_for(given: dict[str, Any], expected: di
     response = shown(**given)
 
     assert {name: response[name] for name in expected} == expected
+
+
+def test_a_forced_call_leaves_no_text_to_format() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {}}
+    wire_format = {"type": "json_schema", "name": "n", "schema": {}}
+    asked = {"tools": [tool], "text": {"format": wire_format}}
+
+    assert "response_format" in body(**asked)
+    assert "response_format" not in body(**asked, tool_choice={"type": "function", "name": "f"})
