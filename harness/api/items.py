@@ -1,18 +1,15 @@
 """What clients send as items, turned into items as the API shows them."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from harness.api.errors import invalid_value, missing
+from harness.api.errors import missing
 from harness.api.item_kinds import KINDS, PARTS, SOURCES, Message, Reference
-from harness.api.validation import parse, path_of, unsupported, wrong_type
+from harness.api.validation import parse, unsupported, wrong_type
+from harness.api.writable import check_writable
 
 NewId: TypeAlias = Callable[[str], str]
 """Gives a new id that begins with the prefix it is called with."""
-
-MAX_DEPTH = 100
-"""How deep an item may be nested; deeper ones could not be written down again."""
 
 
 def parse_items(value: Any, param: str, new_id: NewId) -> list[dict[str, Any]]:
@@ -29,7 +26,7 @@ def parse_items(value: Any, param: str, new_id: NewId) -> list[dict[str, Any]]:
 def _item(item: Any, path: str, new_id: NewId) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise wrong_type(path, ["an object"], item)
-    _check_json(item, path)
+    check_writable(item, path)
     kind = _kind_of(item, path)
     if kind == "message":
         return _message(item, path, new_id)
@@ -112,41 +109,3 @@ def _other(name: str, item: dict[str, Any], path: str, new_id: NewId) -> dict[st
         # Clients send a reasoning item back with the null that OpenAI's description does not allow in an answer.
         del shown["content"]
     return shown
-
-
-def _check_json(item: dict[str, Any], path: str) -> None:
-    """Refuse what Python's JSON reads and cannot write again, or not so that others read it.
-
-    That is nesting without end, numbers past all bounds (``1e999``), and halves of surrogate pairs.
-    """
-    pending: list[tuple[tuple[str | int, ...], Any]] = [((), item)]
-    while pending:
-        steps, value = pending.pop()
-        if len(steps) > MAX_DEPTH:
-            raise invalid_value(path, f"Invalid '{path}': nested more than {MAX_DEPTH} levels deep.")
-        if not _writable(value):
-            param = path_of(steps, path)
-            raise invalid_value(param, f"Invalid value for '{param}': it cannot be written as JSON in UTF-8.")
-        pending.extend(((*steps, step), inner) for step, inner in _inside(value))
-
-
-def _writable(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    texts = list(value) if isinstance(value, dict) else [value]
-    return all(_encodes(text) for text in texts if isinstance(text, str))
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _inside(value: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(value, dict):
-        yield from value.items()
-    elif isinstance(value, list):
-        yield from enumerate(value)
