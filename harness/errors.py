@@ -4,19 +4,25 @@ Few and flat. Each class fixes the HTTP status, OpenAI's ``type`` and ``code``; 
 (a command to run or a line to change) and, where one value is at fault, the path of that value in the request.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
+
+DO_NOT_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
+"""The header that tells SDKs not to ask again."""
 
 
 class HarnessError(Exception):
     """The root: anything the harness says no to.
 
     ``message`` says what happened and where; ``hint`` what to do next; ``param`` names the value of the request that is
-    at fault (``input[3].content``), if one is. ``code``, ``type`` and ``http_status`` override what the class says.
+    at fault (``input[3].content``), if one is. ``code``, ``type``, ``http_status`` and ``headers`` (of the HTTP answer)
+    override what the class says: that asking again does not help, unless it is the upstream that failed.
     """
 
     status: ClassVar[int] = 500
     default_type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    default_headers: ClassVar[Mapping[str, str]] = DO_NOT_RETRY
 
     def __init__(
         self,
@@ -27,6 +33,7 @@ class HarnessError(Exception):
         code: str | None = None,
         type: str | None = None,
         http_status: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -35,6 +42,7 @@ class HarnessError(Exception):
         self.code = code if code is not None else self.default_code
         self.type = type or self.default_type
         self.http_status = http_status or self.status
+        self.headers = self.default_headers if headers is None else headers
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -80,3 +88,4 @@ class UpstreamError(HarnessError):
     status = 502
     default_type = "server_error"
     default_code = "upstream_error"
+    default_headers: ClassVar[Mapping[str, str]] = {}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from harness.api.conversations import Metadata
 from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.listing import Include
+from harness.api.refusals import failure_code
 from harness.api.tools import check_choice, check_tools, shown_choice, shown_tool
 from harness.api.validation import parse
 from harness.api.writable import check_writable
@@ -290,4 +291,4 @@ def tier_shown(given: str | None) -> str | None:
 
 def failure_object(error: HarnessError) -> dict[str, str]:
     """The ``error`` of a Response that failed."""
-    return {"code": error.code if error.code in _FAILURES else "server_error", "message": str(error)}
+    return {"code": failure_code(error, _FAILURES), "message": str(error)}

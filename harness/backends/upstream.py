@@ -8,12 +8,12 @@ import aiohttp
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call
-from harness.errors import UpstreamError
+from harness.errors import DO_NOT_RETRY, UpstreamError
 from harness.recording.answer import STREAM_TYPE
 from harness.recording.canonical import bare_model, endpoint_of
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)
-_PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id", "openai-processing-ms")
+_PASSED_BACK = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "openai-processing-ms")
 _PASSED_BACK_PREFIX = "x-ratelimit-"
 _PLACEHOLDER_KEYS = ("", "none", "null", "dummy", "harness")
 
@@ -77,6 +77,7 @@ class UpstreamBackend:
         return UpstreamError(
             f"The upstream {self._base_url} could not be asked: {_words(error)}",
             hint="Is it running, and is the address right? Set it with --upstream or HARNESS_UPSTREAM.",
+            headers=DO_NOT_RETRY,
         )
 
     def _body(self, call: Call) -> bytes:

@@ -92,4 +92,4 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def error_response(error: HarnessError, status: int | None = None) -> web.Response:
     """The HTTP answer that says ``error``."""
-    return web.json_response(error_body(error), status=status or error.http_status, headers={"x-should-retry": "false"})
+    return web.json_response(error_body(error), status=status or error.http_status, headers=error.headers)

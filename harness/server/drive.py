@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.api import sse
+from harness.api.refusals import broken_off, refusal
 from harness.backends.protocol import Answer, Backend, Call
-from harness.errors import HarnessError, InvalidRequest, NotFound, UpstreamError
+from harness.errors import HarnessError, NotFound, UpstreamError
 from harness.recording.answer import STREAM_TYPE
 from harness.recording.chunks import split
 from harness.stores.protocol import StateStore
@@ -69,7 +70,7 @@ class Driver:
         try:
             answer = await self.backend.send(call)
             if answer.status >= 400:
-                raise refusal(answer)
+                raise refusal(answer.status, answer.body or b"", answer.headers)
             if answer.recording:
                 self.recordings.append(answer.recording)
             yield Opened()
@@ -144,31 +145,4 @@ def _checked(chunk: dict[str, Any]) -> dict[str, Any]:
     error = chunk.get("error")
     if error is None:
         return chunk
-    fields = error if isinstance(error, dict) else {"message": str(error)}
-    raise UpstreamError(str(fields.get("message")), code=_text(fields.get("code")), type=_text(fields.get("type")))
-
-
-def refusal(answer: Answer) -> HarnessError:
-    """An upstream's error answer as ours: its status, its message, its type, its code.
-
-    A model that is not there is a 404 of chat completions, and a 400 of responses.
-    """
-    try:
-        error = json.loads(answer.body or b"{}").get("error")
-    except (ValueError, AttributeError):
-        error = None
-    fields = error if isinstance(error, dict) else {}
-    text = (answer.body or b"").decode(errors="replace")[:300]
-    message = fields.get("message") or f"The upstream answered {answer.status}: {text}"
-    kind = InvalidRequest if answer.status < 500 else UpstreamError
-    return kind(
-        str(message),
-        param=_text(fields.get("param")),
-        code=_text(fields.get("code")),
-        type=_text(fields.get("type")),
-        http_status=400 if fields.get("code") == "model_not_found" else answer.status,
-    )
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    raise broken_off(error)
