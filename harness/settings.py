@@ -18,7 +18,7 @@ NO_KEY = "harness"
 
 _NO_KEYS = ("", NO_KEY, "none")
 
-_TABLE = ("mode", "recordings", "upstream", "strict", "state", "upstreams", "match")
+_TABLE = ("mode", "recordings", "upstream", "strict", "state", "upstreams", "upstream_parameters", "match")
 """What ``[tool.harness]`` may hold."""
 
 
@@ -62,6 +62,7 @@ class Settings:
     state: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     upstream_names: Sequence[str] = ("openai",)
+    upstream_parameters: Sequence[str] = ()
     match: Match = Match()
 
 
@@ -91,6 +92,7 @@ def load(
         state=_state(given.find("state", ":memory:")),
         api_key=_api_key(environ),
         upstream_names=_names(table),
+        upstream_parameters=_parameters(table.get("upstream_parameters", [])),
         match=_match(table.get("match", {})),
     )
 
@@ -241,6 +243,16 @@ def _names(table: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(upstreams, dict):
         raise SettingsError("[tool.harness.upstreams] is not a table.", hint="Write [tool.harness.upstreams.NAME].")
     return tuple(dict.fromkeys(("openai", *upstreams)))
+
+
+def _parameters(value: Any) -> tuple[str, ...]:
+    try:
+        return tuple(_word(name) for name in _list(value))
+    except TypeError as error:
+        raise SettingsError(
+            "[tool.harness] upstream_parameters is not a list of names.",
+            hint='Write upstream_parameters = ["repetition_penalty"].',
+        ) from error
 
 
 def _match(value: Any) -> Match:

@@ -37,7 +37,9 @@ async def build(settings: Settings) -> Parts:
     journal = Journal()
     state = await open_state(state_url(settings.state))
     backend = _backend(settings, store, journal, canonicalizer)
-    services = Services(backend, state, _identity(settings, state), settings.upstream_names)
+    services = Services(
+        backend, state, _identity(settings, state), settings.upstream_names, settings.upstream_parameters
+    )
     return Parts(settings, services, journal, store)
 
 

@@ -237,3 +237,11 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytes
     for mode in (Mode.RECORD, Mode.RECORD_IF_MISSING):
         with pytest.raises(SettingsError, match="does not allow it"):
             check(dataclasses.replace(settings, mode=mode))
+
+
+def test_parameters_of_an_upstreams_own_are_names(tmp_path: Path) -> None:
+    project(tmp_path, '[tool.harness]\nupstream_parameters = ["grammar", "mirostat"]\n')
+    assert load({}, {}, tmp_path).upstream_parameters == ("grammar", "mirostat")
+    for wrong in ('"grammar"', "[1]", "{}"):
+        project(tmp_path, f"[tool.harness]\nupstream_parameters = {wrong}\n")
+        assert "upstream_parameters" in failure(tmp_path)

@@ -5,12 +5,14 @@ more keys (the penalties, ``store``).
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from harness.api.conversations import Metadata
 from harness.api.errors import invalid_prefix, invalid_value, missing
+from harness.api.extra_body import check_extra, gather
 from harness.api.listing import Include
 from harness.api.refusals import failure_code
 from harness.api.tools import check_choice, check_tools, shown_choice, shown_tool
@@ -123,7 +125,7 @@ class CreateResponse(BaseModel):
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: StrictStr | dict[str, Any] | None = None
-    truncation: Literal["disabled"] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     temperature: Annotated[_Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[_Number, Field(ge=0, le=1)] | None = None
     presence_penalty: Annotated[_Number, Field(ge=-2, le=2)] | None = None
@@ -139,6 +141,7 @@ class CreateResponse(BaseModel):
     top_k: StrictInt | None = None
     min_p: _Number | None = None
     logit_bias: dict[str, _Number] | None = None
+    extra_body: dict[str, Any] | None = None
 
     @property
     def conversation_id(self) -> str | None:
@@ -155,11 +158,13 @@ class CreateResponse(BaseModel):
         return self.store is not False
 
 
-def parse_create(body: dict[str, Any]) -> CreateResponse:
+def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) -> CreateResponse:
     """A request body as CreateResponse, its input still as the client wrote it.
 
-    Raises InvalidRequest in OpenAI's words for whatever is wrong with it.
+    ``upstream_parameters`` are keys that OpenAI does not have and the upstream does; they join ``extra_body``. Raises
+    InvalidRequest in OpenAI's words for whatever is wrong with the body.
     """
+    body = gather(body, {*upstream_parameters} - {*CreateResponse.model_fields, *_NOT_SERVED})
     for name in _NOT_SERVED:
         if body.get(name) is not None and body[name] is not False:
             raise InvalidRequest(
@@ -175,6 +180,7 @@ def parse_create(body: dict[str, Any]) -> CreateResponse:
         raise missing("model")
     _check_ids(wanted)
     _check_format(wanted)
+    check_extra(wanted.extra_body or {})
     check_tools(wanted.tools or [])
     if wanted.tool_choice is not None:
         check_choice(wanted.tool_choice, wanted.tools or [])
@@ -248,7 +254,7 @@ def response_object(
         "top_p": given("top_p", default=1.0),
         "presence_penalty": given("presence_penalty", default=0.0),
         "frequency_penalty": given("frequency_penalty", default=0.0),
-        "truncation": "disabled",
+        "truncation": given("truncation", default="disabled"),
         "usage": None,
         "metadata": wanted.metadata or {},
         # The one key that OpenAI's description does not let be null.

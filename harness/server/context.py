@@ -18,12 +18,17 @@ SCOPE_PREFIX = "/scope/{scope}"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running server. ``upstream_names`` are the prefixes that a model's name may have."""
+    """The parts of a running server.
+
+    ``upstream_names`` are the prefixes that a model's name may have, ``upstream_parameters`` the keys of a response's
+    request that go to the upstream as they are.
+    """
 
     backend: Backend
     state: StateStore
     identity: Identity
     upstream_names: Sequence[str] = ()
+    upstream_parameters: Sequence[str] = ()
 
 
 SERVICES = web.AppKey("services", Services)

@@ -25,8 +25,8 @@ _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cac
 
 async def create(request: web.Request) -> web.StreamResponse:
     """Run a turn; a client that hangs up does not stop it."""
-    wanted = parse_create(await json_body(request))
     parts = services(request)
+    wanted = parse_create(await json_body(request), parts.upstream_parameters)
     history = await _history(request, wanted)
     origin = await parts.identity.origin(scope_of(request))
     input_items = _input_items(wanted, history, origin.ids.new)

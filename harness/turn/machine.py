@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from harness.api.refusals import TOO_LONG
 from harness.api.responses import CreateResponse, failure_object, response_object, tier_shown, usage_object
 from harness.errors import InvalidRequest, UpstreamError
 from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
@@ -21,6 +22,7 @@ from harness.turn.ids import Ids
 from harness.turn.messages import Item
 from harness.turn.output import Output
 from harness.turn.question import chat_body
+from harness.turn.window import Window
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Finish reasons that leave a response incomplete, and OpenAI's words for why."""
@@ -63,6 +65,7 @@ class Turn:
         self.plan = plan
         self._reader = Reader()
         self._output = Output(plan.ids)
+        self._window = Window(plan.history, plan.input_items)
         self._events = 0
 
     def receive(self, what: Input) -> list[Command]:
@@ -71,12 +74,17 @@ class Turn:
 
     def _begin(self, _: Input) -> Iterator[Command]:
         try:
-            body = chat_body(self.plan.wanted, [*self.plan.history, *self.plan.input_items])
+            body = chat_body(self.plan.wanted, self._window.items)
         except InvalidRequest as error:
             yield from self._refuse(Failed(error))
         else:
             self.state = State.ASKING
             yield Ask(body)
+
+    def _shorten(self, what: Failed) -> Iterator[Command]:
+        """Too long a request is asked again without its oldest items, where the client wants that."""
+        truncates = self.plan.wanted.truncation == "auto" and what.error.code == TOO_LONG
+        yield from self._begin(what) if truncates and self._window.shrink() else self._refuse(what)
 
     def _refuse(self, what: Failed) -> Iterator[Command]:
         self.state = State.ENDED
@@ -136,7 +144,7 @@ class Turn:
 
 _TRANSITIONS: dict[tuple[State, type[Input]], Callable[[Turn, Any], Iterator[Command]]] = {
     (State.NEW, Begin): Turn._begin,
-    (State.ASKING, Failed): Turn._refuse,
+    (State.ASKING, Failed): Turn._shorten,
     (State.ASKING, Opened): Turn._open,
     (State.STREAMING, Chunk): Turn._chunk,
     (State.STREAMING, Ended): Turn._finish,

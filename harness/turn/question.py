@@ -28,6 +28,7 @@ def chat_body(wanted: CreateResponse, items: list[Item]) -> dict[str, Any]:
     if isinstance(body.get("tool_choice"), dict) and body["tool_choice"]["type"] != "allowed_tools":
         # A call that is forced leaves no text to format; some servers would format, and call nothing.
         body.pop("response_format", None)
+    body |= wanted.extra_body or {}
     return body | {"stream": True, "stream_options": {"include_usage": True}}
 
 

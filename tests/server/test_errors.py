@@ -3,16 +3,18 @@
 import http.client
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from openai import OpenAI
 
 from harness.running import ServerThread
 from harness.settings import Mode, Settings
+from tests.scripted_upstream import chunk, scripted, stream
 from tests.scripted_upstream import http as scripted_http
-from tests.scripted_upstream import scripted
 from tests.server.test_responses_backend import HELLO, Api, Played, run
 
 RESPONSES, CONVERSATIONS = "/v1/responses", "/v1/conversations"
@@ -80,6 +82,9 @@ WRONG = [
     asked("unknown_parameter", "surprise", r"^Unknown parameter: 'surprise'\.$", surprise=1),
     asked("unknown_parameter", "reasoning.depth", r"^Unknown parameter: 'reasoning.depth'", reasoning={"depth": 1}),
     Wrong("POST", CONVERSATIONS, {"title": "x"}, 400, "unknown_parameter", "title", "^Unknown parameter: 'title'"),
+    asked("invalid_type", "extra_body", "expected an object", extra_body=[]),
+    asked("invalid_value", "extra_body.messages", "the harness writes 'messages' itself", extra_body={"messages": []}),
+    asked("invalid_value", "extra_body.stream", "the harness writes 'stream' itself", extra_body={"stream": False}),
     # Wrong types.
     asked("invalid_type", "input", "expected one of a string or an array", input=7),
     asked("invalid_type", "temperature", "^Invalid type for 'temperature': expected", temperature="hot"),
@@ -239,3 +244,14 @@ def test_an_error_in_mid_stream_is_a_failed_response_with_a_code_of_openais(erro
         assert final["response"]["error"] == {"code": code, "message": "x"}
 
     run(Played(HELLO, {"error": error}), scenario)
+
+
+@pytest.mark.parametrize("given", [{"grammar": "x"}, {"extra_body": {"grammar": "x"}}])
+def test_keys_of_an_upstreams_own_reach_it_where_the_settings_name_them(tmp_path: Path, given: dict[str, Any]) -> None:
+    settings = Settings(mode=Mode.LIVE, recordings=tmp_path, upstream_parameters=("grammar",))
+    with scripted(stream(chunk("Hi"), chunk(finish="stop"))) as upstream:
+        with ServerThread(replace(settings, upstream=upstream.url)) as server:
+            with OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+                client.responses.create(model="m", input="Hi", extra_body=given)
+    assert upstream.requests[0][1]["grammar"] == "x"
+    assert "extra_body" not in upstream.requests[0][1]

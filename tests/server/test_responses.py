@@ -289,7 +289,7 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"metadata": {str(n): "" for n in range(17)}}, 400, "object_above_max_properties", "metadata"),
     ({"include": ["everything"]}, 400, "invalid_value", "include[0]"),
     ({"service_tier": "first"}, 400, "invalid_value", "service_tier"),
-    ({"truncation": "auto"}, 400, "invalid_value", "truncation"),
+    ({"truncation": "some"}, 400, "invalid_value", "truncation"),
     ({"reasoning": {"effort": "much"}}, 400, "invalid_value", "reasoning.effort"),
     ({"reasoning": {"depth": 1}}, 400, "unknown_parameter", "reasoning.depth"),
     ({"text": {"format": {"type": "xml"}}}, 400, "invalid_value", "text.format.type"),

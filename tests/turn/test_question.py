@@ -181,3 +181,24 @@ def test_a_forced_call_leaves_no_text_to_format() -> None:
 
     assert "response_format" in body(**asked)
     assert "response_format" not in body(**asked, tool_choice={"type": "function", "name": "f"})
+
+
+@pytest.mark.parametrize(
+    ("given", "handed_on"),
+    [
+        ({"extra_body": {"repetition_penalty": 1.1, "grammar": None}}, {"repetition_penalty": 1.1, "grammar": None}),
+        ({"repetition_penalty": 1.1, "mine": [{}]}, {"repetition_penalty": 1.1, "mine": [{}]}),
+        ({"mine": 1, "extra_body": {"mine": 2, "other": 3}}, {"mine": 2, "other": 3}),
+        ({"extra_body": None, "mine": None}, {"mine": None}),
+        ({"extra_body": {"temperature": 3}, "temperature": 1}, {"temperature": 3}),
+    ],
+)
+def test_what_an_upstream_has_of_its_own_is_handed_on_as_it_is(
+    given: dict[str, Any], handed_on: dict[str, Any]
+) -> None:
+    wanted = parse_create({"model": "m", "input": "Hi"} | given, ["repetition_penalty", "mine", "model", "background"])
+    asked = chat_body(wanted, [HI])
+    assert {name: asked[name] for name in asked.keys() - KEYS} == handed_on
+
+
+KEYS = {"model", "messages", "stream", "stream_options"}
