@@ -8,6 +8,7 @@ from harness.backends.journal import Journal
 from harness.backends.protocol import Backend
 from harness.backends.record import RecordBackend, RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
+from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
 from harness.recording.canonical import Canonicalizer, ignoring, replacing
 from harness.server.context import Services
@@ -38,7 +39,12 @@ async def build(settings: Settings) -> Parts:
     state = await open_state(state_url(settings.state))
     backend = _backend(settings, store, journal, canonicalizer)
     services = Services(
-        backend, state, _identity(settings, state), settings.upstream_names, settings.upstream_parameters
+        backend,
+        state,
+        _identity(settings, state),
+        settings.upstream_names,
+        settings.upstream_parameters,
+        TokenCounter(settings.upstream_names).counter,
     )
     return Parts(settings, services, journal, store)
 

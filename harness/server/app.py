@@ -8,7 +8,7 @@ from aiohttp import web
 
 from harness.api.errors import error_body
 from harness.errors import HarnessError, InvalidRequest, NotFound
-from harness.server import conversations, inference, responses, stored_completions
+from harness.server import conversations, inference, input_tokens, responses, stored_completions
 from harness.server.context import SCOPE_PREFIX, SERVICES, Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,7 +21,13 @@ def make_app(services: Services) -> web.Application:
     """The server's application over the parts that wiring has chosen; closing it closes them."""
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[SERVICES] = services
-    routes = [*inference.ROUTES, *stored_completions.ROUTES, *conversations.ROUTES, *responses.ROUTES]
+    routes = [
+        *inference.ROUTES,
+        *stored_completions.ROUTES,
+        *conversations.ROUTES,
+        *responses.ROUTES,
+        *input_tokens.ROUTES,
+    ]
     for method, path, handler in routes:
         for prefix in ("", SCOPE_PREFIX):
             add(app, method, prefix + path, handler)

@@ -1,6 +1,6 @@
 """What handlers share: the parts that wiring has chosen, the scope of a request, its JSON body."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from aiohttp import web
 
 from harness.api.body import parse_object
 from harness.backends.protocol import Backend
+from harness.errors import HarnessError
 from harness.server.identity import Identity
 from harness.stores.protocol import StateStore
 
@@ -16,12 +17,16 @@ SCOPE_PREFIX = "/scope/{scope}"
 """What stands before ``/v1`` in a base URL that carries its scope."""
 
 
+def _no_counter(_: str) -> Callable[[str], int]:
+    raise HarnessError("This server counts no tokens.", code="tokens_unavailable", http_status=501)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The parts of a running server.
 
     ``upstream_names`` are the prefixes that a model's name may have, ``upstream_parameters`` the keys of a response's
-    request that go to the upstream as they are.
+    request that go to the upstream as they are; ``counter`` gives what counts a model's tokens in a text.
     """
 
     backend: Backend
@@ -29,6 +34,7 @@ class Services:
     identity: Identity
     upstream_names: Sequence[str] = ()
     upstream_parameters: Sequence[str] = ()
+    counter: Callable[[str], Callable[[str], int]] = _no_counter
 
 
 SERVICES = web.AppKey("services", Services)

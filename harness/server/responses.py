@@ -27,9 +27,9 @@ async def create(request: web.Request) -> web.StreamResponse:
     """Run a turn; a client that hangs up does not stop it."""
     parts = services(request)
     wanted = parse_create(await json_body(request), parts.upstream_parameters)
-    history = await _history(request, wanted)
+    history = await history_of(request, wanted)
     origin = await parts.identity.origin(scope_of(request))
-    input_items = _input_items(wanted, history, origin.ids.new)
+    input_items = new_items(wanted, history, origin.ids.new)
     plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now)
     driver = Driver(
         parts.backend, parts.state, scope_of(request), headers_for_upstream(request), lambda: parts.identity.end(origin)
@@ -64,7 +64,7 @@ async def _stream(request: web.Request, driver: Driver, plan: Plan) -> web.Strea
     return response
 
 
-async def _history(request: web.Request, wanted: CreateResponse) -> list[Item]:
+async def history_of(request: web.Request, wanted: CreateResponse) -> list[Item]:
     """What the model is to know before the input: the conversation as it is now, or the chain of responses."""
     state = services(request).state
     if wanted.conversation_id is not None:
@@ -93,7 +93,7 @@ async def _kept(state: StateStore, response_id: str) -> tuple[Object, list[Item]
     return None if response is None or before is None else (response, before)
 
 
-def _input_items(wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
+def new_items(wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
     """The input as items, without references to what the history holds already.
 
     Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items.

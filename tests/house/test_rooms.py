@@ -67,7 +67,7 @@ ROOMS = {
     "stores": Room(ours=frozenset({"api", "recording", "errors"}), theirs=frozenset({"sqlalchemy"})),
     "backends": Room(
         ours=frozenset({"api", "recording", "errors", "stores.protocol"}),
-        alone={"backends.upstream": frozenset({"aiohttp"})},
+        alone={"backends.upstream": frozenset({"aiohttp"}), "backends.tokens": frozenset({"tiktoken"})},
     ),
     "server": Room(ours=PURE | PROTOCOLS | {"errors"}, theirs=AIOHTTP_SERVER),
     "report": Room(ours=PURE | {"errors"}, theirs=frozenset({"rich"})),
