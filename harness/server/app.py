@@ -13,6 +13,15 @@ from harness.server.context import SCOPE_PREFIX, SERVICES, Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ROUTES: list[tuple[str, str, Handler]] = [
+    *inference.ROUTES,
+    *stored_completions.ROUTES,
+    *conversations.ROUTES,
+    *responses.ROUTES,
+    *input_tokens.ROUTES,
+]
+"""Method, path and handler of everything that is served."""
+
 _LARGEST_BODY = 512 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -21,18 +30,11 @@ def make_app(services: Services) -> web.Application:
     """The server's application over the parts that wiring has chosen; closing it closes them."""
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[SERVICES] = services
-    routes = [
-        *inference.ROUTES,
-        *stored_completions.ROUTES,
-        *conversations.ROUTES,
-        *responses.ROUTES,
-        *input_tokens.ROUTES,
-    ]
-    for method, path, handler in routes:
+    for method, path, handler in ROUTES:
         for prefix in ("", SCOPE_PREFIX):
             add(app, method, prefix + path, handler)
     add(app, "GET", "/health", _health)
-    app.router.add_route("*", "/{rest:.*}", _not_served(_summary((method, path) for method, path, _ in routes)))
+    app.router.add_route("*", "/{rest:.*}", _not_served(_summary((method, path) for method, path, _ in ROUTES)))
     app.on_response_prepare.append(_without_clock)
     app.on_cleanup.append(_close)
     return app
