@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,34 @@ def upstream_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL database: that of ``HARNESS_TEST_POSTGRES``, else one of a server for this run."""
+    if given := os.environ.get("HARNESS_TEST_POSTGRES"):
+        yield given
+        return
+    pytest.importorskip("asyncpg", reason="no PostgreSQL driver: pip install 'harness[postgres]'")
+    from tests.postgres_server import find_programs, running
+
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL: pip install 'harness[slow]', or set HARNESS_TEST_POSTGRES (a URL)")
+    with running(programs) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database, gone after the test."""
+    from tests.postgres_server import execute
+
+    name = f"harness_{uuid.uuid4().hex}"
+    execute(postgres_server, f"CREATE DATABASE {name}")
+    address, question, options = postgres_server.partition("?")
+    yield f"{address.rpartition('/')[0]}/{name}{question}{options}"
+    execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _free_port() -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,7 @@ class ScriptedUpstream:
     """Answers the n-th request with the n-th of ``answers`` (past the last, the last), cut after ``cut`` bytes.
 
     ``requests`` holds what was asked: the head and the body. With ``pause`` set, answers wait for it after their head.
+    ``reply`` makes the answer from the request's body, in the place of ``answers``.
     """
 
     answers: list[bytes]
@@ -46,10 +47,16 @@ class ScriptedUpstream:
     port: int = 0
     pause: threading.Event | None = None
     piece: int = 1 << 20
+    reply: Callable[[dict[str, Any]], bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    def _answer(self) -> bytes:
+        if self.reply is not None:
+            return self.reply(self.requests[-1][1])
+        return self.answers[min(len(self.requests), len(self.answers)) - 1]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -57,7 +64,7 @@ class ScriptedUpstream:
             lengths = [line for line in head.lower().split("\r\n") if line.startswith("content-length:")]
             body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b"{}"
             self.requests.append((head, json.loads(body)))
-            answer = self.answers[min(len(self.requests), len(self.answers)) - 1][: self.cut]
+            answer = self._answer()[: self.cut]
             start = answer.find(b"\r\n\r\n") + 4 if self.pause else 0
             writer.write(answer[:start])
             await writer.drain()

@@ -2,15 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-import pytest
-
-from harness.stores.state import SqlState, open_state, state_url
+from harness.stores.state import SqlState, open_state
 
 
-@pytest.mark.parametrize("kind", ["memory", "file"])
-def test_one_holder_at_a_time(tmp_path: Path, kind: str) -> None:
+def test_one_holder_at_a_time(url: str) -> None:
     async def script(state: SqlState) -> None:
         assert await state.take_lease("conv_1", "a", 60)
         assert await state.take_lease("conv_1", "a", 60), "a holder renews its own"
@@ -22,23 +18,23 @@ def test_one_holder_at_a_time(tmp_path: Path, kind: str) -> None:
         assert await state.take_lease("conv_1", "b", -1)
         assert await state.take_lease("conv_1", "c", 60), "what ran out is anybody's"
 
-    run(tmp_path / "state.db" if kind == "file" else None, script)
+    run(url, script)
 
 
-def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
+def test_of_many_at_once_one_gets_it(shared_url: str) -> None:
     async def script(state: SqlState) -> None:
-        other = await open_state(state_url(str(tmp_path / "state.db")))
+        other = await open_state(shared_url)
         takers = [store.take_lease("conv_1", f"{number}", 60) for number in range(20) for store in (state, other)]
         # A number stands for one holder in both stores: taken twice by the same, or not at all.
         assert sum(await asyncio.gather(*takers)) in (1, 2)
         await other.close()
 
-    run(tmp_path / "state.db", script)
+    run(shared_url, script)
 
 
-def run(path: Path | None, script: Callable[[SqlState], Awaitable[None]]) -> None:
+def run(url: str, script: Callable[[SqlState], Awaitable[None]]) -> None:
     async def main() -> None:
-        state = await open_state(state_url(str(path) if path else None))
+        state = await open_state(url)
         try:
             await script(state)
         finally:

@@ -42,11 +42,6 @@ def run(scenario: Scenario, url: str) -> None:
     asyncio.run(main())
 
 
-@pytest.fixture(params=["memory", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return state_url(None if request.param == "memory" else str(tmp_path / "state.db"))
-
-
 def test_urls() -> None:
     assert state_url(None) == "sqlite+aiosqlite://"
     assert state_url("state.db") == "sqlite+aiosqlite:///state.db"
@@ -206,10 +201,9 @@ def test_a_cancelled_call_is_carried_through_and_harms_nothing(url: str) -> None
     run(scenario, url)
 
 
-def test_two_states_share_one_file(tmp_path: Path) -> None:
+def test_two_states_share_one_place(shared_url: str) -> None:
     async def main() -> None:
-        url = state_url(str(tmp_path / "state.db"))
-        states = await asyncio.gather(open_state(url), open_state(url))
+        states = await asyncio.gather(open_state(shared_url), open_state(shared_url))
         try:
             await states[0].create_conversation(conversation(), [])
             await asyncio.gather(*(states[n % 2].add_items("conv_1", [item(f"msg_{n}")]) for n in range(60)))
@@ -236,8 +230,8 @@ asyncio.run(main())
 """
 
 
-def test_processes_that_start_at_once_share_one_new_file(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", COUNT_OFTEN, state_url(str(tmp_path / "state.db"))]
+def test_processes_that_start_at_once_share_one_new_place(shared_url: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", COUNT_OFTEN, shared_url]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
     answers = [process.communicate(timeout=60) for process in processes]
 
@@ -262,8 +256,7 @@ def test_a_writer_waits_for_another_program_that_holds_the_file(tmp_path: Path) 
     run(scenario, state_url(path))
 
 
-def test_a_reopened_file_has_everything(tmp_path: Path) -> None:
-    url = state_url(str(tmp_path / "a state?.db"))
+def test_a_reopened_state_has_everything(shared_url: str) -> None:
     response = {"id": "resp_1", "output": []}
 
     async def write(state: SqlState) -> None:
@@ -280,8 +273,8 @@ def test_a_reopened_file_has_everything(tmp_path: Path) -> None:
         assert await state.response_input("resp_1") == [item("msg_2")]
         assert await state.count("scope") == 2
 
-    run(write, url)
-    run(read, url)
+    run(write, shared_url)
+    run(read, shared_url)
 
 
 def test_a_file_of_a_newer_harness_is_refused_and_left_alone(tmp_path: Path) -> None:
