@@ -8,7 +8,7 @@ from aiohttp import web
 
 from harness.api.errors import error_body
 from harness.errors import HarnessError, InvalidRequest, NotFound
-from harness.server import conversations, inference, input_tokens, responses, stored_completions
+from harness.server import compaction, conversations, inference, input_tokens, responses, stored_completions
 from harness.server.context import SCOPE_PREFIX, SERVICES, Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -19,6 +19,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     *conversations.ROUTES,
     *responses.ROUTES,
     *input_tokens.ROUTES,
+    *compaction.ROUTES,
 ]
 """Method, path and handler of everything that is served."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from harness.api.compaction import expand
 from harness.errors import InvalidRequest
 
 Item: TypeAlias = dict[str, Any]
@@ -130,10 +131,24 @@ def _add_call_output(messages: list[Message], item: Item) -> None:
     messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
 
 
+def _add_compaction(messages: list[Message], item: Item) -> None:
+    said = expand(item)
+    if said is None:
+        raise InvalidRequest(
+            "A compaction that was not made here cannot be read: its content is encrypted.",
+            hint="Leave it out, or compact with this server's /v1/responses/compact.",
+            param="input",
+            code="invalid_encrypted_content",
+        )
+    for message in said:
+        _add_message(messages, message)
+
+
 _CONVERTERS: dict[str, Callable[[list[Message], Item], None]] = {
     "message": _add_message,
     "function_call": _add_function_call,
     "custom_tool_call": _add_custom_call,
     "function_call_output": _add_call_output,
     "custom_tool_call_output": _add_call_output,
+    "compaction": _add_compaction,
 }

@@ -77,7 +77,7 @@ def _is_models(item: Item) -> bool:
 def _counts(item: Item) -> bool:
     """Whether the model is sent less without this item."""
     kind = item.get("type", "message")
-    return kind in (*_CALLS, *_OUTPUTS) or (kind == "message" and not _instructs(item))
+    return kind in (*_CALLS, *_OUTPUTS, "compaction") or (kind == "message" and not _instructs(item))
 
 
 def _instructs(item: Item) -> bool:

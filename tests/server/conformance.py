@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import CompactedResponse, Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 _DESCRIPTIONS = Path(__file__).parents[3] / "shared" / "openapi"
@@ -28,6 +28,12 @@ def check_response(response: dict[str, Any]) -> None:
     _check(_OPENAI, "Response", _for_openai(response))
     _check(_OPEN_RESPONSES, "ResponseResource", _for_open_responses(response))
     Response.model_validate_json(json.dumps(response), strict=True)
+
+
+def check_compaction(compaction: dict[str, Any]) -> None:
+    """Fails for what is no compacted response."""
+    _check(_OPENAI, "CompactResource", compaction)
+    CompactedResponse.model_validate_json(json.dumps(compaction), strict=True)
 
 
 def check_event(event: dict[str, Any]) -> None:

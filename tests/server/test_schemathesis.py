@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.api.compaction import CompactRequest
 from harness.api.responses import CreateResponse
 from harness.running import ServerThread
 from harness.server import app
@@ -82,9 +83,10 @@ def _tamed(body: Any, path: str, conversation_id: str) -> Any:
     body = _known(body)
     if not isinstance(body, dict) or not path.startswith("/responses"):
         return body
-    served = CreateResponse.model_fields.keys() - {"previous_response_id"}
+    compacts = path == "/responses/compact"
+    served = (CompactRequest if compacts else CreateResponse).model_fields.keys() - {"previous_response_id"}
     kept = {name: value for name, value in body.items() if name in served}
-    return kept | {"model": "m", "conversation": conversation_id}
+    return kept | {"model": "m"} | ({} if compacts else {"conversation": conversation_id})
 
 
 def _known(value: Any) -> Any:
