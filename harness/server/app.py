@@ -35,7 +35,7 @@ def make_app(services: Services) -> web.Application:
         for prefix in ("", SCOPE_PREFIX):
             add(app, method, prefix + path, handler)
     add(app, "GET", "/health", _health)
-    app.router.add_route("*", "/{rest:.*}", _not_served(_summary((method, path) for method, path, _ in ROUTES)))
+    app.router.add_route("*", "/{rest:(?s:.*)}", _not_served(_summary((method, path) for method, path, _ in ROUTES)))
     app.on_response_prepare.append(_without_clock)
     app.on_cleanup.append(_close)
     return app

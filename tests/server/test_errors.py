@@ -144,6 +144,8 @@ WRONG = [
     Wrong("POST", RESPONSES, b'{"model": ', 400, "invalid_json", None, "^We could not parse the JSON body"),
     Wrong("POST", CONVERSATIONS, b"{nope}", 400, "invalid_json", None, "^We could not parse the JSON body"),
     Wrong("POST", RESPONSES, b"[]", 400, "invalid_type", None, "must be a JSON object"),
+    Wrong("GET", "/v1/models/a%0Ab", None, 404, "unknown_url", None, "^Unknown request URL"),
+    Wrong("GET", "/v1/responses/resp_{}", None, 404, "unknown_url", None, "^Unknown request URL"),
     Wrong("GET", "/v1/assistants", None, 404, "unknown_url", None, "^Unknown request URL"),
 ]
 
