@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -60,7 +61,7 @@ def _block(parts: "Parts", root: str, host: str) -> str:
     rows = [("OPENAI_BASE_URL", f"{root}/v1"), ("mode", str(settings.mode)), ("recordings", _recordings(parts))]
     rows += [("", f"unreadable: {name}") for name in parts.store.broken()]
     rows += _upstream(parts) if settings.mode.needs_upstream else [("upstream", "none: replay asks nobody")]
-    rows += [("state", _without_password(settings.state) if settings.state else "in memory")]
+    rows += [("state", without_password(settings.state) if settings.state else "in memory")]
     if host in _EVERYWHERE:
         rows += [("open to", "every machine that reaches this one")]
     return "\n".join(["harness serves", *(f"  {name:<16} {value}" for name, value in rows), "Ctrl-C ends it."])
@@ -84,6 +85,7 @@ def _upstream(parts: "Parts") -> list[tuple[str, str]]:
     return [*rows, ("key", key if settings.api_key else f"{key}: OPENAI_API_KEY is not set")]
 
 
-def _without_password(place: str) -> str:
-    parts = urlsplit(place)
-    return place.replace(f":{parts.password}@", ":***@") if "://" in place and parts.password else place
+def without_password(place: str) -> str:
+    """A place of a state as it may be shown."""
+    hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", place)
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", hidden)

@@ -8,18 +8,17 @@ one connection, and reads take turns as well.
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import URL, ColumnElement, Delete, and_, delete, insert, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from harness.errors import InvalidRequest, SettingsError
+from harness.errors import HarnessError, InvalidRequest
 from harness.stores.protocol import Object
 from harness.stores.state_engine import Reach, enable_wal, open_engine, reach_of, state_url, try_file, url_of
+from harness.stores.state_refusal import refusal
 from harness.stores.state_schema import completions, conversations, leases, prepare, responses
 from harness.stores.state_schema import items as kept_items
 
@@ -39,13 +38,6 @@ _LEASE = text(
     "WHERE harness_leases.until < :now OR harness_leases.holder = excluded.holder RETURNING holder"
 )
 
-_HINTS = {
-    Reach.MEMORY: "Leave the state's place out to keep it in memory.",
-    Reach.FILE: "Name a file that is a harness's state, or one that is not there yet, in a directory that is.",
-    Reach.SERVER: "Check that the server runs, that the URL names it, and that its driver is installed "
-    "(pip install asyncpg).",
-}
-
 
 async def open_state(url: str) -> "SqlState":
     """The state at a SQLAlchemy URL, its tables created where they are not there yet.
@@ -56,12 +48,10 @@ async def open_state(url: str) -> "SqlState":
     reach = reach_of(place)
     try:
         return SqlState(await _prepared(place, reach), reach)
-    except (SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
-        reason = getattr(error, "orig", None) or error
-        raise SettingsError(
-            f"The state in {place.render_as_string()} cannot be opened: {reason}",
-            hint=_HINTS[reach],
-        ) from error
+    except HarnessError:
+        raise
+    except Exception as error:  # each driver raises errors of its own
+        raise refusal(place, reach, error) from error
 
 
 async def _prepared(place: URL, reach: Reach) -> AsyncEngine:
@@ -88,7 +78,9 @@ class SqlState:
 
     def __init__(self, engine: AsyncEngine, reach: Reach) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(begin="BEGIN")
+        # A server shows each statement the state of its own moment, unless it is told to show that of the first.
+        moment: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if reach is Reach.SERVER else {}
+        self._reading = engine.execution_options(begin="BEGIN", **moment)
         self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
         lock = asyncio.Lock()
         free = contextlib.nullcontext()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import enum
 import json
+import re
 import sqlite3
 from functools import partial
 from typing import Any
@@ -57,6 +58,11 @@ def url_of(url: str) -> URL:
         ) from error
 
 
+def shown(url: URL) -> str:
+    """A URL as it may be shown: without its password, wherever that stands."""
+    return re.sub(r"(?<=password=)[^&]*", "***", url.render_as_string())
+
+
 def reach_of(url: URL) -> Reach:
     if url.get_backend_name() != "sqlite":
         return Reach.SERVER
@@ -71,15 +77,25 @@ def open_engine(url: URL, reach: Reach) -> AsyncEngine:
     raises for a database that it does not know, and ImportError when the database's driver is not installed.
     """
     write_json = partial(json.dumps, separators=(",", ":"))
+    # What is kept is nobody's business who reads a log.
+    options: dict[str, Any] = {"json_serializer": write_json, "hide_parameters": True}
     if reach is Reach.SERVER:
-        return create_async_engine(url, json_serializer=write_json)
-    options: dict[str, Any] = {"poolclass": StaticPool} if reach is Reach.MEMORY else {}
+        # A connection that the server has closed since (it was restarted) is replaced, not handed out.
+        return create_async_engine(_for_driver(url), pool_pre_ping=True, **options)
     # isolation_level None: the sqlite3 module begins no transactions of its own.
     connect_args = {"timeout": PATIENCE, "isolation_level": None}
-    engine = create_async_engine(url, json_serializer=write_json, connect_args=connect_args, **options)
+    pool = {"poolclass": StaticPool} if reach is Reach.MEMORY else {}
+    engine = create_async_engine(url, connect_args=connect_args, **pool, **options)
     event.listen(engine.sync_engine, "connect", _set_up)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def _for_driver(url: URL) -> URL:
+    """What PostgreSQL's own clients call ``sslmode`` is ``ssl`` to asyncpg."""
+    if url.get_driver_name() != "asyncpg" or "sslmode" not in url.query:
+        return url
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
 
 
 def try_file(engine: AsyncEngine, url: URL) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import SettingsError
+from harness.stores.state_engine import shown
 
 VERSION = 1
 """Of this schema. A change that older code cannot read or write raises it."""
@@ -96,10 +97,9 @@ def prepare(connection: Connection) -> None:
         TABLES.create_all(connection)
         connection.execute(insert(schema), {"version": VERSION})
     elif found > VERSION:
-        where = connection.engine.url.render_as_string()
         raise SettingsError(
-            f"The state in {where} was written by a newer harness: its schema is version {found}, "
-            f"and this one knows {VERSION} at most.",
+            f"The state in {shown(connection.engine.url)} was written by a newer harness: its schema is version "
+            f"{found}, and this one knows {VERSION} at most.",
             hint="Upgrade with: pip install --upgrade harness. Or name another place for the state.",
         )
 

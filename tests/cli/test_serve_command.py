@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import pytest
 
+from harness.cli.serve import without_password
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.key import key
@@ -312,3 +314,30 @@ def test_a_mode_from_the_environment_that_is_none(tmp_path: Path) -> None:
         "harness: HARNESS_MODE: '' is not a mode.",
         "  Use one of: replay, record, record-if-missing, live.",
     ]
+
+
+@pytest.mark.slow
+def test_a_state_in_postgresql(tmp_path: Path, postgres_url: str, serve: Callable[..., Serving]) -> None:
+    password = urlsplit(postgres_url).password or ""
+    serving = serve("--recordings", "nowhere", "--state", f"{postgres_url}?sslmode=disable")
+    assert serving.row("state").endswith("?sslmode=disable")
+    assert ":***@" in serving.row("state")
+    assert password not in serving.output
+    message = refused(tmp_path, "--state", postgres_url.replace(password, "hunter2"))
+    assert "password authentication failed" in message
+    assert "  Check the user and the password with: psql" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("state.db", "state.db"),
+        ("at:me@home.db", "at:me@home.db"),
+        ("postgresql://me@db/x", "postgresql://me@db/x"),
+        ("postgresql://me:a/b@c@db:1/x?ssl=require", "postgresql://me:***@db:1/x?ssl=require"),
+        ("postgresql://db/x?user=me&password=secret&ssl=require", "postgresql://db/x?user=me&password=***&ssl=require"),
+    ],
+)
+def test_a_password_is_never_printed(place: str, shown: str) -> None:
+    assert without_password(place) == shown
