@@ -37,8 +37,9 @@ def stream(*chunks: dict[str, Any], done: bool = True) -> bytes:
 class ScriptedUpstream:
     """Answers the n-th request with the n-th of ``answers`` (past the last, the last), cut after ``cut`` bytes.
 
-    ``requests`` holds what was asked: the head and the body. With ``pause`` set, answers wait for it after their head.
-    ``reply`` makes the answer from the request's body, in the place of ``answers``.
+    ``requests`` holds what was asked: the head and the body. With ``pause`` set, answers wait for it after
+    ``pause_after``: their head, if nothing else is said. ``reply`` makes the answer from the request's body, in the
+    place of ``answers``.
     """
 
     answers: list[bytes]
@@ -46,6 +47,7 @@ class ScriptedUpstream:
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     port: int = 0
     pause: threading.Event | None = None
+    pause_after: bytes = b"\r\n\r\n"
     piece: int = 1 << 20
     reply: Callable[[dict[str, Any]], bytes] | None = None
 
@@ -65,7 +67,7 @@ class ScriptedUpstream:
             body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b"{}"
             self.requests.append((head, json.loads(body)))
             answer = self._answer()[: self.cut]
-            start = answer.find(b"\r\n\r\n") + 4 if self.pause else 0
+            start = answer.find(self.pause_after) + len(self.pause_after) if self.pause else 0
             writer.write(answer[:start])
             await writer.drain()
             if self.pause:

@@ -34,6 +34,14 @@ def invalid_prefix(param: str, given: str, prefix: str) -> InvalidRequest:
     )
 
 
+def conversation_locked() -> InvalidRequest:
+    """Another turn of the same conversation is on its way."""
+    return InvalidRequest(
+        "Another process is currently operating on this conversation. Please retry in a few seconds.",
+        code="conversation_locked",
+    )
+
+
 def not_found(kind: str, given: str, *, code: str | None = None) -> NotFound:
     """No such conversation, response, item or model, in OpenAI's words."""
     return NotFound(f"{kind} with id '{given}' not found.", code=code)

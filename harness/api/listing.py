@@ -46,12 +46,12 @@ class Listed(NamedTuple):
 
 def parse_list_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
     """The names and values of a URL's query as a list's options. Raises InvalidRequest; passes over unknown names."""
-    return parse(ListQuery, _fields(pairs))
+    return parse(ListQuery, query_fields(pairs))
 
 
 def parse_include_query(pairs: Iterable[tuple[str, str]]) -> IncludeQuery:
     """The same for the query of one item."""
-    return parse(IncludeQuery, _fields(pairs))
+    return parse(IncludeQuery, query_fields(pairs))
 
 
 def paginate(
@@ -82,8 +82,8 @@ def _place(items: Sequence[dict[str, Any]], item_id: str) -> int:
     raise invalid_value("after", f"Invalid 'after': item with id '{item_id[:64]}' not found.")
 
 
-def _fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """One value for each name, the last given; ``include`` gathers all of its own, however a client writes a list."""
+def query_fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """A query's value for each name, the last given; ``include`` gathers all of its own, however it is written."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name == "include" or name.startswith("include["):

@@ -27,7 +27,7 @@ HANDED_ON = (
 """What a chat completion calls by the same name: handed on as it came, absent where it was absent."""
 
 _NOT_SERVED = (
-    "background", "context_management", "moderation", "prompt", "prompt_cache_options", "access_programs",
+    "context_management", "moderation", "prompt", "prompt_cache_options", "access_programs",
     "background_options", "image",
 )  # fmt: skip
 """Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
@@ -117,6 +117,7 @@ class CreateResponse(BaseModel):
     metadata: Metadata | None = None
     store: StrictBool | None = None
     stream: StrictBool | None = None
+    background: StrictBool | None = None
     stream_options: StreamOptions | None = None
     max_output_tokens: Annotated[StrictInt, Field(ge=16)] | None = None
     max_tool_calls: Annotated[StrictInt, Field(ge=1)] | None = None
@@ -184,6 +185,8 @@ def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) 
     check_tools(wanted.tools or [])
     if wanted.tool_choice is not None:
         check_choice(wanted.tool_choice, wanted.tools or [])
+    if wanted.background and not wanted.keeps:
+        raise invalid_value("store", "Background mode requires 'store' to be true: the response is to be polled.")
     if wanted.stream_options is not None and not wanted.stream:
         raise invalid_value(
             "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
@@ -216,7 +219,7 @@ def _check_format(wanted: CreateResponse) -> None:
 def response_object(
     wanted: CreateResponse, *, response_id: str, created_at: int, conversation_id: str | None
 ) -> dict[str, Any]:
-    """The Response at its beginning: in progress, without output, the request's parameters or their defaults."""
+    """The Response at its beginning: in progress, or queued, without output, the request's parameters or defaults."""
     reasoning = wanted.reasoning.model_dump(exclude_none=True) if wanted.reasoning else {}
 
     def given(name: str, *, default: Any) -> Any:
@@ -228,8 +231,8 @@ def response_object(
         "object": "response",
         "created_at": created_at,
         "completed_at": None,
-        "status": "in_progress",
-        "background": False,
+        "status": "queued" if wanted.background else "in_progress",
+        "background": wanted.background is True,
         "error": None,
         "incomplete_details": None,
         "instructions": wanted.instructions,

@@ -9,7 +9,8 @@ from aiohttp import web
 from harness.api.errors import error_body
 from harness.errors import HarnessError, InvalidRequest, NotFound
 from harness.server import compaction, conversations, inference, input_tokens, responses, stored_completions
-from harness.server.context import SCOPE_PREFIX, SERVICES, Services
+from harness.server.background import Runs
+from harness.server.context import RUNS, SCOPE_PREFIX, SERVICES, Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,12 +32,14 @@ def make_app(services: Services) -> web.Application:
     """The server's application over the parts that wiring has chosen; closing it closes them."""
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[SERVICES] = services
+    app[RUNS] = Runs(services.state)
     for method, path, handler in ROUTES:
         for prefix in ("", SCOPE_PREFIX):
             add(app, method, prefix + path, handler)
     add(app, "GET", "/health", _health)
     app.router.add_route("*", "/{rest:(?s:.*)}", _not_served(_summary((method, path) for method, path, _ in ROUTES)))
     app.on_response_prepare.append(_without_clock)
+    app.on_shutdown.append(_finish)
     app.on_cleanup.append(_close)
     return app
 
@@ -58,7 +61,12 @@ async def _without_clock(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.popall("Server", None)
 
 
+async def _finish(app: web.Application) -> None:
+    await app[RUNS].close()
+
+
 async def _close(app: web.Application) -> None:
+    await app[RUNS].close(grace=0)
     await app[SERVICES].backend.close()
     await app[SERVICES].state.close()
 

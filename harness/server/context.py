@@ -9,6 +9,7 @@ from aiohttp import web
 from harness.api.body import parse_object
 from harness.backends.protocol import Backend
 from harness.errors import HarnessError
+from harness.server.background import Runs
 from harness.server.identity import Identity
 from harness.stores.protocol import StateStore
 
@@ -38,10 +39,15 @@ class Services:
 
 
 SERVICES = web.AppKey("services", Services)
+RUNS = web.AppKey("runs", Runs)
 
 
 def services(request: web.Request) -> Services:
     return request.app[SERVICES]
+
+
+def runs(request: web.Request) -> Runs:
+    return request.app[RUNS]
 
 
 def scope_of(request: web.Request) -> str | None:

@@ -13,7 +13,7 @@ from harness.backends.protocol import Answer, Backend, Call
 from harness.errors import HarnessError, NotFound, UpstreamError
 from harness.recording.answer import STREAM_TYPE
 from harness.recording.chunks import split
-from harness.stores.protocol import StateStore
+from harness.stores.protocol import TurnStore
 from harness.turn.commands import Ask, Begin, Chunk, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
 from harness.turn.machine import Plan, Turn
 
@@ -30,7 +30,7 @@ class Driver:
     """
 
     backend: Backend
-    state: StateStore
+    state: TurnStore
     scope: str | None
     headers: dict[str, str]
     clock: Callable[[], int]

@@ -1,22 +1,26 @@
-"""``/v1/responses``: create, whole and streamed; retrieve, delete, list input items."""
+"""``/v1/responses``: create, whole, streamed, in the background; retrieve, cancel, delete, list input items."""
 
 from collections import Counter
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from aiohttp import web
 
 from harness.api import sse
-from harness.api.errors import invalid_prefix, invalid_value, missing, not_found
+from harness.api.background import is_running, not_cancellable, not_streamable, parse_retrieve_query
+from harness.api.errors import invalid_prefix, missing, not_found
 from harness.api.items import NewId, parse_items
-from harness.api.listing import list_body, paginate, parse_include_query, parse_list_query
+from harness.api.listing import list_body, paginate, parse_list_query
 from harness.api.responses import CreateResponse, parse_create
 from harness.api.validation import is_id
 from harness.errors import InvalidRequest, NotFound
-from harness.server.context import json_body, scope_of, services
+from harness.server.background import Run
+from harness.server.context import json_body, runs, scope_of, services
 from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
+from harness.server.leases import Keeper, Lease, locked
 from harness.server.writer import Writer
-from harness.stores.protocol import Object, StateStore
+from harness.stores.protocol import Object, TurnStore
 from harness.turn.machine import Plan
 from harness.turn.messages import Item
 
@@ -25,19 +29,45 @@ _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cac
 
 async def create(request: web.Request) -> web.StreamResponse:
     """Run a turn; a client that hangs up does not stop it."""
-    parts = services(request)
-    wanted = parse_create(await json_body(request), parts.upstream_parameters)
+    wanted = parse_create(await json_body(request), services(request).upstream_parameters)
+    if wanted.background:
+        return await _in_background(request, wanted)
+    async with _conversation(request, wanted) as taken:
+        plan, driver = await _begin(request, wanted, Keeper(services(request).state, taken))
+        if wanted.stream:
+            return await _stream(request, driver, plan)
+        response = await driver.drive(plan, _nowhere)
+    return web.json_response(response, headers=_headers(driver))
+
+
+async def _in_background(request: web.Request, wanted: CreateResponse) -> web.StreamResponse:
+    """Have the server run the turn; what is wrong before it begins is an HTTP error all the same."""
+
+    async def work(run: Run) -> None:
+        async with _conversation(request, wanted) as run.conversation:
+            plan, driver = await _begin(request, wanted, run)
+            run.input_items = [*plan.history, *plan.input_items]
+            await driver.drive(plan, run.emit)
+
+    created = await runs(request).start(work)
+    return await _follow(request, created["id"], -1) if wanted.stream else web.json_response(created)
+
+
+def _conversation(request: web.Request, wanted: CreateResponse) -> AbstractAsyncContextManager[Lease | None]:
+    """The conversation, for this turn alone: from before its items are read until the turn's are appended."""
+    if wanted.conversation_id is not None and not is_id(wanted.conversation_id):
+        raise not_found("Conversation", wanted.conversation_id)
+    return locked(services(request).state, wanted.conversation_id)
+
+
+async def _begin(request: web.Request, wanted: CreateResponse, store: TurnStore) -> tuple[Plan, Driver]:
+    parts, scope = services(request), scope_of(request)
     history = await history_of(request, wanted)
-    origin = await parts.identity.origin(scope_of(request))
+    origin = await parts.identity.origin(scope)
     input_items = new_items(wanted, history, origin.ids.new)
     plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now)
-    driver = Driver(
-        parts.backend, parts.state, scope_of(request), headers_for_upstream(request), lambda: parts.identity.end(origin)
-    )
-    if wanted.stream:
-        return await _stream(request, driver, plan)
-    response = await driver.drive(plan, _nowhere)
-    return web.json_response(response, headers=_headers(driver))
+    headers = headers_for_upstream(request)
+    return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
 
 
 async def _nowhere(_: dict[str, Any]) -> None:
@@ -74,7 +104,7 @@ async def history_of(request: web.Request, wanted: CreateResponse) -> list[Item]
         return items
     if wanted.previous_response_id is None:
         return []
-    found = await _kept(state, wanted.previous_response_id)
+    found = await _kept(request, wanted.previous_response_id)
     if found is None:
         raise InvalidRequest(
             f"Previous response with id '{wanted.previous_response_id}' not found.",
@@ -82,14 +112,22 @@ async def history_of(request: web.Request, wanted: CreateResponse) -> list[Item]
             code="previous_response_not_found",
         )
     response, before = found
+    if is_running(response):
+        raise InvalidRequest(
+            f"Previous response with id '{wanted.previous_response_id}' has not ended yet.",
+            hint="Retrieve it until its status is neither 'queued' nor 'in_progress'.",
+            param="previous_response_id",
+            code="invalid_value",
+        )
     return [*before, *response["output"]]
 
 
-async def _kept(state: StateStore, response_id: str) -> tuple[Object, list[Item]] | None:
+async def _kept(request: web.Request, response_id: str) -> tuple[Object, list[Item]] | None:
     """A response and its input; None when it is not here (any more)."""
     if not is_id(response_id):
         return None
-    response, before = await state.response(response_id), await state.response_input(response_id)
+    before = await services(request).state.response_input(response_id)
+    response = await runs(request).response(response_id)
     return None if response is None or before is None else (response, before)
 
 
@@ -141,22 +179,53 @@ def _response_id(request: web.Request) -> str:
     return response_id
 
 
-async def retrieve(request: web.Request) -> web.Response:
-    """A response that was kept."""
+async def retrieve(request: web.Request) -> web.StreamResponse:
+    """A response that was kept; or, of one in the background, its events, from where the client left off."""
     response_id = _response_id(request)
-    parse_include_query(request.query.items())
-    if request.query.get("stream", "false").lower() != "false":
-        raise invalid_value("stream", "A response that was not created with 'background' cannot be streamed again.")
-    response = await services(request).state.response(response_id)
+    query = parse_retrieve_query(request.query.items())
+    response = await _found(request, response_id)
+    if not query.stream:
+        return web.json_response(response)
+    if not response["background"]:
+        raise not_streamable()
+    return await _follow(request, response_id, -1 if query.starting_after is None else query.starting_after)
+
+
+async def _found(request: web.Request, response_id: str) -> Object:
+    response = await runs(request).response(response_id)
+    if response is None:
+        raise not_found("Response", response_id)
+    return response
+
+
+async def _follow(request: web.Request, response_id: str, after: int) -> web.StreamResponse:
+    """The events of a response in the background that follow number ``after``. A client that leaves stops nothing."""
+    response = web.StreamResponse(headers=_STREAM_HEADERS)
+    writer = Writer(request, response)
+    async with aclosing(runs(request).events(response_id, after)) as events:
+        async for event in events:
+            await writer.write(sse.encode_json(event, event["type"]))
+            if writer.left:
+                return response
+    await writer.write(sse.DONE)
+    return response
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel a response in the background; one that has ended stays as it is."""
+    response_id = _response_id(request)
+    if not (await _found(request, response_id))["background"]:
+        raise not_cancellable()
+    response = await runs(request).cancel(response_id)
     if response is None:
         raise not_found("Response", response_id)
     return web.json_response(response)
 
 
 async def delete(request: web.Request) -> web.Response:
-    """Delete a response; the items that it gave its conversation stay."""
+    """Delete a response, and cancel it where it runs; the items that it gave its conversation stay."""
     response_id = _response_id(request)
-    if not await services(request).state.delete_response(response_id):
+    if not await runs(request).delete(response_id):
         raise not_found("Response", response_id)
     return web.json_response({"id": response_id, "object": "response", "deleted": True})
 
@@ -176,5 +245,6 @@ ROUTES = [
     ("POST", "/v1/responses", create),
     ("GET", "/v1/responses/{response_id}", retrieve),
     ("DELETE", "/v1/responses/{response_id}", delete),
+    ("POST", "/v1/responses/{response_id}/cancel", cancel),
     ("GET", "/v1/responses/{response_id}/input_items", list_input_items),
 ]

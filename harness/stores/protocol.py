@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from harness.recording.lookup import Entry
 from harness.recording.model import Exchange
@@ -50,8 +50,34 @@ class Page:
     has_more: bool
 
 
-class StateStore(Protocol):
-    """Conversations, their items, responses, and stored chat completions. Every method is one transaction."""
+class Held(NamedTuple):
+    """A lease, and who holds it."""
+
+    name: str
+    holder: str
+
+
+class TurnStore(Protocol):
+    """Where a turn leaves what came of it."""
+
+    async def save_turn(
+        self,
+        response: Object,
+        *,
+        input_items: Sequence[Object],
+        conversation_id: str | None,
+        new_items: Sequence[Object],
+        keep: bool,
+    ) -> bool:
+        """What a turn leaves: the response with its input (when ``keep``) and the conversation's new items.
+
+        All of it or nothing. False, and nothing of it written, when the conversation is gone.
+        """
+        ...
+
+
+class StateStore(TurnStore, Protocol):
+    """Conversations, their items, responses, their events, leases, stored completions. Each method is a transaction."""
 
     async def count(self, scope: str) -> int:
         """The next number of a scope, counted from 1; no two calls ever get the same one."""
@@ -89,10 +115,37 @@ class StateStore(Protocol):
         conversation_id: str | None,
         new_items: Sequence[Object],
         keep: bool,
+        lease: Held | None = None,
+        events: Sequence[Object] | None = None,
     ) -> bool:
-        """What a turn leaves: the response with its input (when ``keep``) and the conversation's new items.
+        """The same, and the conversation's ``lease`` given back with it.
 
-        All of it or nothing. False, and nothing written, when the conversation is gone.
+        ``events`` are the last ones of a response that ``begin_response`` began. Raises InvalidRequest, and writes
+        nothing, when that response does not run any more, or when items would come without the lease.
+        """
+        ...
+
+    async def begin_response(
+        self, response: Object, *, input_items: Sequence[Object], events: Sequence[Object]
+    ) -> None:
+        """Keep a response that is yet to end, with its input and its first events."""
+        ...
+
+    async def add_events(self, response_id: str, events: Sequence[Object], shown: Object | None) -> bool:
+        """Keep more events of a response that runs, and how it looks now, when that is given.
+
+        False, and nothing written, when it does not run any more.
+        """
+        ...
+
+    async def events(self, response_id: str, after: int) -> list[Object]:
+        """What ``add_events`` and ``save_turn`` kept of a response, from the event that follows number ``after``."""
+        ...
+
+    async def end_response(self, response_id: str, ending: Object, *, if_unheld: bool = False) -> Object | None:
+        """Change a response that runs as ``ending`` says; the response as it is then, None when there is none.
+
+        One that has ended stays as it is; so does, with ``if_unheld``, one of whose id somebody holds a lease.
         """
         ...
 
@@ -106,6 +159,14 @@ class StateStore(Protocol):
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew the right to be the only one at ``name``; False while another holder's lease runs."""
+        ...
+
+    async def renew_lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Prolong a lease; False, and nothing done, when it is not this holder's (any more)."""
+        ...
+
+    async def is_leased(self, name: str) -> bool:
+        """Whether anybody's lease of ``name`` runs."""
         ...
 
     async def drop_lease(self, name: str, holder: str) -> None:

@@ -1,4 +1,4 @@
-"""The tables that keep conversations, their items, responses, chat completions and counters, in whatever SQL database.
+"""The tables of the state: conversations and their items, responses, completions, in whatever SQL database.
 
 The tables' names begin with ``harness_``, so that a database may hold other things as well.
 """
@@ -62,6 +62,15 @@ responses = Table(
     Column("input", JSON, nullable=False),
 )
 
+# What was streamed of a response in the background, but for its last event: that is the response itself.
+events = Table(
+    "harness_events",
+    TABLES,
+    Column("response_id", ForeignKey(responses.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", JSON, nullable=False),
+)
+
 completions = Table(
     "harness_completions",
     TABLES,
@@ -93,15 +102,15 @@ def prepare(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
     found = _version(connection)
-    if found is None:
-        TABLES.create_all(connection)
-        connection.execute(insert(schema), {"version": VERSION})
-    elif found > VERSION:
+    if found is not None and found > VERSION:
         raise SettingsError(
             f"The state in {shown(connection.engine.url)} was written by a newer harness: its schema is version "
             f"{found}, and this one knows {VERSION} at most.",
             hint="Upgrade with: pip install --upgrade harness. Or name another place for the state.",
         )
+    TABLES.create_all(connection)
+    if found is None:
+        connection.execute(insert(schema), {"version": VERSION})
 
 
 def _version(connection: Connection) -> int | None:

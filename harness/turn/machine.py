@@ -5,7 +5,8 @@ An Ask or a Keep is the last command of its batch, and what is fed next is its o
 still have led to is dropped. The whole of it is the table ``_TRANSITIONS``: which input is expected in which state, and
 what it leads to. What the table does not name is a mistake of the driver's.
 
-Nothing is sent before the backend has begun to answer: until then an error is an HTTP error, not an event.
+Nothing is sent before the backend has begun to answer: until then an error is an HTTP error, not an event. But a
+response in the background is shown as soon as there is something to ask: whatever goes wrong then makes it fail.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +80,16 @@ class Turn:
             yield from self._refuse(Failed(error))
         else:
             self.state = State.ASKING
+            if self.plan.wanted.background and not self._events:
+                yield from self._announce()
             yield Ask(body)
+
+    def _announce(self) -> Iterator[Command]:
+        yield self._emit({"type": "response.created", "response": dict(self.response)})
+        if self.response["status"] == "queued":
+            yield self._emit({"type": "response.queued", "response": dict(self.response)})
+            self.response["status"] = "in_progress"
+        yield self._emit({"type": "response.in_progress", "response": dict(self.response)})
 
     def _shorten(self, what: Failed) -> Iterator[Command]:
         """Too long a request is asked again without its oldest items, where the client wants that."""
@@ -87,13 +97,16 @@ class Turn:
         yield from self._begin(what) if truncates and self._window.shrink() else self._refuse(what)
 
     def _refuse(self, what: Failed) -> Iterator[Command]:
-        self.state = State.ENDED
-        yield Refuse(what.error)
+        if self._events:
+            yield from self._fail(what)
+        else:
+            self.state = State.ENDED
+            yield Refuse(what.error)
 
     def _open(self, _: Input) -> Iterator[Command]:
         self.state = State.STREAMING
-        yield self._emit({"type": "response.created", "response": dict(self.response)})
-        yield self._emit({"type": "response.in_progress", "response": dict(self.response)})
+        if not self._events:
+            yield from self._announce()
 
     def _chunk(self, what: Chunk) -> Iterator[Command]:
         try:

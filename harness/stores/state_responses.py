@@ -1,0 +1,172 @@
+"""Responses, what was streamed of those in the background, and leases, in SQL."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harness.api.background import is_running
+from harness.api.errors import conversation_locked
+from harness.errors import InvalidRequest
+from harness.stores.protocol import Held, Object
+from harness.stores.state_items import append
+from harness.stores.state_schema import events as kept_events
+from harness.stores.state_schema import leases, responses
+from harness.stores.state_transactions import Transactions, deletes
+
+_LEASE = text(
+    "INSERT INTO harness_leases (name, holder, until) VALUES (:name, :holder, :until) "
+    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until "
+    "WHERE harness_leases.until < :now OR harness_leases.holder = excluded.holder RETURNING holder"
+)
+
+
+class ResponsesState(Transactions):
+    """The part of a state that turns need."""
+
+    async def save_turn(
+        self,
+        response: Object,
+        *,
+        input_items: Sequence[Object],
+        conversation_id: str | None,
+        new_items: Sequence[Object],
+        keep: bool,
+        lease: Held | None = None,
+        events: Sequence[Object] | None = None,
+    ) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            if lease is not None and not await _drop(connection, lease) and conversation_id is not None:
+                raise conversation_locked()
+            if conversation_id is not None and not await append(connection, conversation_id, new_items):
+                return False
+            if events is not None:
+                await _end(connection, response, events)
+            elif keep:
+                row = {"id": response["id"], "data": response, "input": list(input_items)}
+                await connection.execute(insert(responses), row)
+            return True
+
+        return await self._write(work)
+
+    async def begin_response(
+        self, response: Object, *, input_items: Sequence[Object], events: Sequence[Object]
+    ) -> None:
+        row = {"id": response["id"], "data": response, "input": list(input_items)}
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(insert(responses), row)
+            await _add_events(connection, response["id"], events)
+
+        await self._write(work)
+
+    async def add_events(self, response_id: str, events: Sequence[Object], shown: Object | None) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            if await _running(connection, response_id) is None:
+                return False
+            await _add_events(connection, response_id, events)
+            if shown is not None:
+                await _change(connection, response_id, shown)
+            return True
+
+        return await self._write(work)
+
+    async def events(self, response_id: str, after: int) -> list[Object]:
+        wanted = select(kept_events.c.data).where(
+            kept_events.c.response_id == response_id, kept_events.c.number > after
+        )
+
+        async def work(connection: AsyncConnection) -> list[Object]:
+            return list(await connection.scalars(wanted.order_by(kept_events.c.number)))
+
+        return await self._read(work)
+
+    async def end_response(self, response_id: str, ending: Object, *, if_unheld: bool = False) -> Object | None:
+        async def work(connection: AsyncConnection) -> Object | None:
+            found = await _locked(connection, response_id)
+            if not is_running(found) or (if_unheld and await _is_leased(connection, response_id)):
+                return found
+            ended = {**(found or {}), **ending}
+            await _change(connection, response_id, ended)
+            return ended
+
+        return await self._write(work)
+
+    async def response(self, response_id: str) -> Object | None:
+        wanted = select(responses.c.data).where(responses.c.id == response_id)
+        return await self._read(lambda connection: connection.scalar(wanted))
+
+    async def response_input(self, response_id: str) -> list[Object] | None:
+        wanted = select(responses.c.input).where(responses.c.id == response_id)
+        return await self._read(lambda connection: connection.scalar(wanted))
+
+    async def delete_response(self, response_id: str) -> bool:
+        # Its events go with it: ON DELETE CASCADE.
+        statement = delete(responses).where(responses.c.id == response_id)
+        return await self._write(lambda connection: deletes(connection, statement))
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> bool:
+        now = time.time()
+        row = {"name": name, "holder": holder, "until": now + seconds, "now": now}
+
+        async def work(connection: AsyncConnection) -> bool:
+            return (await connection.execute(_LEASE, row)).first() is not None
+
+        return await self._write(work)
+
+    async def renew_lease(self, name: str, holder: str, seconds: float) -> bool:
+        longer = update(leases).where(leases.c.name == name, leases.c.holder == holder)
+
+        async def work(connection: AsyncConnection) -> bool:
+            return (await connection.execute(longer.values(until=time.time() + seconds))).rowcount > 0
+
+        return await self._write(work)
+
+    async def is_leased(self, name: str) -> bool:
+        return await self._read(lambda connection: _is_leased(connection, name))
+
+    async def drop_lease(self, name: str, holder: str) -> None:
+        await self._write(lambda connection: _drop(connection, Held(name, holder)))
+
+
+async def _drop(connection: AsyncConnection, lease: Held) -> bool:
+    statement = delete(leases).where(leases.c.name == lease.name, leases.c.holder == lease.holder)
+    return await deletes(connection, statement)
+
+
+async def _is_leased(connection: AsyncConnection, name: str) -> bool:
+    runs = exists().where(and_(leases.c.name == name, leases.c.until >= time.time()))
+    return bool(await connection.scalar(select(runs)))
+
+
+async def _locked(connection: AsyncConnection, response_id: str) -> Object | None:
+    """A response that nobody else changes until the transaction ends."""
+    wanted = select(responses.c.data).where(responses.c.id == response_id).with_for_update()
+    found: Object | None = await connection.scalar(wanted)
+    return found
+
+
+async def _running(connection: AsyncConnection, response_id: str) -> Object | None:
+    found = await _locked(connection, response_id)
+    return found if is_running(found) else None
+
+
+async def _change(connection: AsyncConnection, response_id: str, response: Object) -> None:
+    await connection.execute(update(responses).where(responses.c.id == response_id), {"data": response})
+
+
+async def _add_events(connection: AsyncConnection, response_id: str, events: Sequence[Object]) -> None:
+    rows: list[dict[str, Any]] = [
+        {"response_id": response_id, "number": event["sequence_number"], "data": event} for event in events
+    ]
+    if rows:
+        await connection.execute(insert(kept_events), rows)
+
+
+async def _end(connection: AsyncConnection, response: Object, events: Sequence[Object]) -> None:
+    if await _running(connection, response["id"]) is None:
+        raise InvalidRequest(f"Response with id '{response['id']}' does not run any more.")
+    await _add_events(connection, response["id"], events)
+    await _change(connection, response["id"], response)
