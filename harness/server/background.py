@@ -68,16 +68,20 @@ class Run:
                 await self._failed(error)
             else:
                 self.accepted.set_exception(error)
+        else:
+            if not self._has_ended:
+                await self._failed(HarnessError("The response could not be written down.", hint="See the log."))
 
     @property
     def _id(self) -> str:
         return str(self.accepted.result()["id"])
 
     async def _failed(self, error: Exception) -> None:
-        _log.error("%s failed", self._id, exc_info=error)
-        unexpected = HarnessError("The harness failed on this response.", hint="Its log has the details.")
+        if not isinstance(error, HarnessError):
+            _log.error("%s failed", self._id, exc_info=error)
+            error = HarnessError("The harness failed on this response.", hint="Its log has the details.")
         try:
-            await self._state.end_response(self._id, failure(unexpected))
+            await self._state.end_response(self._id, failure(error))
         except Exception:  # noqa: BLE001 - nothing is left to do
             # Its lease is given back: whoever looks at it next says that it was abandoned.
             _log.exception("%s could not be set down as failed", self._id)
@@ -214,10 +218,11 @@ class Runs:
         if run is not None:
             await run.stop()
 
-    async def close(self, grace: float = GRACE_SECONDS) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Let what runs finish for a while. What does not has failed."""
+        seconds = GRACE_SECONDS if grace is None else grace
         try:
-            await asyncio.gather(*(run.wait(grace) for run in self._runs.values()))
+            await asyncio.gather(*(run.wait(seconds) for run in self._runs.values()))
         finally:
             for response_id in list(self._runs):
                 await self._state.end_response(response_id, failure(abandoned()))

@@ -14,7 +14,7 @@ from harness.api.errors import conversation_locked
 from harness.errors import HarnessError
 from harness.stores.protocol import Held, Object, StateStore
 
-SECONDS = 20.0
+SECONDS = 10.0
 """How long a lease runs that nobody renews."""
 
 _RENEWALS = 5

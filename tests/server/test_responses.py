@@ -258,6 +258,7 @@ BAD_FORMAT = {"type": "custom", "name": "c", "format": {"type": "x"}}
 BAD_TOOL = {"type": "function", "function": {"name": "f"}}
 
 MISSING = "missing_required_parameter"
+VALUE = "invalid_value"
 REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"model": None}, 400, MISSING, "model"),
     ({"input": None}, 400, MISSING, "input"),
@@ -346,7 +347,7 @@ def post(server: ServerThread, body: Any, path: str = "/v1/responses") -> tuple[
         (lambda client: client.responses.delete("abc"), (400, "invalid_id_prefix", "response_id")),
         (lambda client: client.responses.retrieve("resp_1", include=["x"]), (400, "invalid_value", "include[0]")),
         (lambda client: client.responses.retrieve("resp_1", stream=True), (404, None, None)),
-        (lambda client: client.responses.retrieve("resp_1", starting_after=1), (400, "invalid_value", "starting_after")),
+        (lambda client: client.responses.retrieve("resp_1", starting_after=1), (400, VALUE, "starting_after")),
         (lambda client: client.responses.cancel("resp_1"), (404, None, None)),
         (lambda client: client.responses.cancel("abc"), (400, "invalid_id_prefix", "response_id")),
         (lambda client: client.responses.input_items.list("resp_1"), (404, None, None)),
