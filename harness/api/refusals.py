@@ -20,6 +20,8 @@ _TOO_LONG_WORDS = re.compile(
 _NO_MODEL_WORDS = re.compile(r"\bmodel\b.*(not found|not exist|no access|unknown)", re.IGNORECASE | re.DOTALL)
 
 _FAILURES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    # Ours: there is nothing wrong with what was asked.
+    ("server_error", re.compile(r"^(recording_not_found|conversation_locked)$")),
     ("rate_limit_exceeded", re.compile(r"429|rate.?limit|too.?many.?requests|quota|throttl", re.IGNORECASE)),
     ("invalid_prompt", re.compile(r"context|invalid.?request|content.?(policy|filter)|^40[0-9]$", re.IGNORECASE)),
 )
@@ -59,7 +61,7 @@ def failure_code(error: HarnessError, known: tuple[str, ...]) -> str:
     """The code of OpenAI's list (``known``) that says best why a response failed."""
     if error.code in known:
         return str(error.code)
-    said = [word for word in (error.code, error.type) if word]
+    said = [word for word in (error.code, error.type, "429" if error.http_status == 429 else None) if word]
     found = (code for code, pattern in _FAILURES if any(map(pattern.search, said)))
     return next(found, "server_error")
 

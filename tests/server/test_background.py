@@ -263,7 +263,11 @@ def test_one_that_runs_is_no_previous_response(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "said", "code"),
-    [(400, "context_length_exceeded", "server_error"), (429, "slow_down", "rate_limit_exceeded")],
+    [
+        (400, "context_length_exceeded", "invalid_prompt"),
+        (429, "slow_down", "rate_limit_exceeded"),
+        (500, "oops", "server_error"),
+    ],
 )
 def test_an_upstream_that_says_no_makes_it_fail(tmp_path: Path, status: int, said: str, code: str) -> None:
     body = f'{{"error": {{"message": "No.", "type": "t", "param": null, "code": "{said}"}}}}'.encode()

@@ -447,3 +447,32 @@ def test_a_service_tier_of_an_upstreams_own_is_not_shown() -> None:
 def test_an_input_that_no_state_expects_is_the_drivers_mistake() -> None:
     with pytest.raises(KeyError):
         new_turn().receive(Kept())
+
+
+def test_in_the_background_it_is_shown_before_anybody_is_asked() -> None:
+    turn = new_turn(background=True)
+
+    begun = feed(turn, [Begin()])
+
+    assert begun.lines == ["created", "queued", "in_progress"]
+    assert [event["response"]["status"] for event in begun.events] == ["queued", "queued", "in_progress"]
+    assert isinstance(begun.commands[-1], Ask)
+    assert feed(turn, [Opened()]).lines == []
+
+
+def test_in_the_background_a_backend_that_says_no_makes_it_fail() -> None:
+    turn = new_turn(background=True)
+
+    refused = feed(turn, [Begin(), Failed(RecordingNotFound("No recording"))])
+    ended = feed(turn, [Kept()])
+
+    assert not refused.kept[0].append
+    assert ended.lines == ["failed"]
+    assert ended.events[0]["response"]["error"] == {"code": "server_error", "message": "No recording"}
+
+
+def test_in_the_background_what_cannot_be_asked_is_refused() -> None:
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    turn = new_turn([call], background=True)
+
+    assert [type(command) for command in feed(turn, [Begin()]).commands] == [Refuse]

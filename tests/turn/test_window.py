@@ -128,3 +128,9 @@ def test_another_error_is_no_reason_to_ask_again() -> None:
     other = Failed(InvalidRequest("No.", code="invalid_value"))
     played = feed(new_turn(items("u1 a1"), truncation="auto"), [Begin(), other])
     assert [type(command) for command in played.commands] == [Ask, Refuse]
+
+
+def test_in_the_background_it_is_shown_once_however_often_it_is_asked() -> None:
+    turn = new_turn(items("u1 a1"), truncation="auto", background=True)
+    played = feed(turn, [Begin(), TOO_LONG, TOO_LONG, Kept()])
+    assert played.lines == ["created", "queued", "in_progress", "failed"]
