@@ -5,11 +5,13 @@ import uuid
 from dataclasses import dataclass
 
 from harness.backends.journal import Journal
+from harness.backends.mcp import McpUpstream
 from harness.backends.protocol import Backend
 from harness.backends.record import RecordBackend, RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
+from harness.backends.upstreams import Upstreams
 from harness.recording.canonical import Canonicalizer, ignoring, replacing
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
@@ -60,7 +62,8 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
     replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict)
     if settings.mode is Mode.REPLAY:
         return replay
-    upstream = UpstreamBackend(settings.upstream, settings.api_key, settings.upstream_names, journal)
+    model = UpstreamBackend(settings.upstream, settings.api_key, settings.upstream_names, journal)
+    upstream = Upstreams(model, McpUpstream(), journal)
     if settings.mode is Mode.LIVE:
         return upstream
     record = RecordBackend(store, upstream, journal)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
-from harness.api.errors import missing
+from harness.api.errors import invalid_value, missing
+from harness.api.mcp import check_mcp_tool, shown_mcp_tool
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.errors import InvalidRequest
 
@@ -18,7 +19,7 @@ _HOSTED = (
 )  # fmt: skip
 """Tools that OpenAI runs; some have a date behind their names (``web_search_2025_08_26``)."""
 
-_ELSEWHERE = ("mcp", "local_shell", "shell", "apply_patch", "namespace")
+_ELSEWHERE = ("local_shell", "shell", "apply_patch", "namespace")
 """Tools of the Responses API that others run, and that a chat completion cannot carry."""
 
 _MODES = ("none", "auto", "required")
@@ -66,6 +67,16 @@ class NamedTool(BaseModel):
     name: _Name
 
 
+class ServerTool(BaseModel):
+    """The tools of an MCP server, or one of them, where they are chosen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["mcp"]
+    server_label: _Name
+    name: StrictStr | None = None
+
+
 class AllowedTools(BaseModel):
     """The choice among some of the tools."""
 
@@ -85,8 +96,21 @@ def check_tools(tools: list[Object]) -> None:
             parse(FunctionTool, tool, path)
         elif kind == "custom":
             _check_format(parse(CustomTool, tool, path).format, f"{path}.format")
+        elif kind == "mcp":
+            check_mcp_tool(tool, path)
         else:
             raise _not_served(kind, path)
+    _check_labels(tools)
+
+
+def _check_labels(tools: list[Object]) -> None:
+    labels: set[str] = set()
+    for place, tool in enumerate(tools):
+        if tool["type"] == "mcp":
+            if tool["server_label"] in labels:
+                message = f"Duplicate MCP server label '{tool['server_label'][:64]}': every server needs its own."
+                raise invalid_value(f"tools[{place}].server_label", message)
+            labels.add(tool["server_label"])
 
 
 def _kind(value: Object, path: str) -> str:
@@ -109,10 +133,10 @@ def _not_served(kind: str, path: str) -> InvalidRequest:
     elif kind in _ELSEWHERE:
         message, hint = f"The tool '{kind}' is not served", "Leave it out, or offer a function in its place."
     else:
-        return unsupported(f"{path}.type", kind, ["function", "custom"])
+        return unsupported(f"{path}.type", kind, ["function", "custom", "mcp"])
     return InvalidRequest(
         f"{message}; the harness asks models through chat completions, which take tools of the types 'function' and "
-        "'custom'.",
+        "'custom', and calls the tools of MCP servers.",
         hint=hint,
         param=f"{path}.type",
         code="unsupported_value",
@@ -131,14 +155,20 @@ def check_choice(choice: str | Object, tools: list[Object]) -> None:
     known: dict[str, Callable[[], list[Object]]] = {
         "function": lambda: [_named(choice, "tool_choice")],
         "custom": lambda: [_named(choice, "tool_choice")],
+        "mcp": lambda: [_of_server(choice, "tool_choice")],
         "allowed_tools": lambda: _allowed(choice),
     }
     if kind not in known:
         raise unsupported("tool_choice.type", kind, list(known))
-    offered = [(tool["type"], tool["name"]) for tool in tools]
+    offered = [(tool["type"], _name(tool)) for tool in tools]
     for chosen in known[kind]():
-        if (chosen["type"], chosen["name"]) not in offered:
-            raise _fault(f"Tool choice '{chosen['name'][:64]}' not found in 'tools' parameter.")
+        if (chosen["type"], _name(chosen)) not in offered:
+            raise _fault(f"Tool choice '{_name(chosen)[:64]}' not found in 'tools' parameter.")
+
+
+def _name(tool: Object) -> str:
+    name: str = tool["server_label" if tool["type"] == "mcp" else "name"]
+    return name
 
 
 def _named(choice: Object, path: str) -> Object:
@@ -147,7 +177,13 @@ def _named(choice: Object, path: str) -> Object:
 
 def _allowed(choice: Object) -> list[Object]:
     tools = parse(AllowedTools, choice, "tool_choice").tools
-    return [_named(tool, f"tool_choice.tools[{place}]") for place, tool in enumerate(tools)]
+    paths = [(tool, f"tool_choice.tools[{place}]") for place, tool in enumerate(tools)]
+    is_server = [isinstance(tool, dict) and tool.get("type") == "mcp" for tool in tools]
+    return [(_of_server if mcp else _named)(*at) for at, mcp in zip(paths, is_server, strict=True)]
+
+
+def _of_server(choice: Object, path: str) -> Object:
+    return parse(ServerTool, choice, path).model_dump()
 
 
 def _fault(message: str) -> InvalidRequest:
@@ -156,6 +192,8 @@ def _fault(message: str) -> InvalidRequest:
 
 def shown_tool(tool: Object) -> Object:
     """A tool with every key that a Response shows."""
+    if tool["type"] == "mcp":
+        return shown_mcp_tool(tool)
     if tool["type"] == "custom":
         return {"format": {"type": "text"}} | {name: value for name, value in tool.items() if value is not None}
     return {"type": "function", "description": None, "parameters": None, "strict": True} | tool

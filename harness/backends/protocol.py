@@ -14,7 +14,7 @@ class Call:
     """A request on its way to a backend.
 
     ``raw`` is the body as it came, byte for byte; ``headers`` are those that an upstream is to see, names in lower
-    case.
+    case. ``target`` is the address of the server that is meant where it is not the configured upstream (an MCP server).
     """
 
     method: str
@@ -22,6 +22,7 @@ class Call:
     raw: bytes
     scope: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
 
     @cached_property
     def request(self) -> Request:
@@ -61,3 +62,21 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Finish what is being recorded, and let go of connections."""
         ...
+
+
+class Upstream(Protocol):
+    """What recordings are made of: something real that answers."""
+
+    async def ask(self, call: Call) -> Answer:
+        """The answer, whatever its status. Raises UpstreamError."""
+        ...
+
+    def secrets(self, call: Call) -> list[str]:
+        """What of this call must never be written down."""
+        ...
+
+    def provider(self, call: Call) -> str:
+        """Who answers, for a recording's ``url``: scheme and host."""
+        ...
+
+    async def close(self) -> None: ...

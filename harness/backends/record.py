@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from harness.api import sse
 from harness.api.errors import error_body
 from harness.backends.journal import Journal, Line, Outcome
-from harness.backends.protocol import Answer, Call
+from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.replay import ReplayBackend
-from harness.backends.upstream import UpstreamBackend
 from harness.errors import HarnessError, UpstreamError
 from harness.recording.answer import STREAM_TYPE, encode
 from harness.recording.key import key, recording_name
@@ -33,7 +32,7 @@ class RecordBackend:
     passed on and leaves the old recording alone. The n-th answer to the same request in one run gets the n-th name.
     """
 
-    def __init__(self, store: RecordingStore, upstream: UpstreamBackend, journal: Journal) -> None:
+    def __init__(self, store: RecordingStore, upstream: Upstream, journal: Journal) -> None:
         self._store, self._upstream, self._journal = store, upstream, journal
         self._saved: Counter[tuple[str | None, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,7 +78,7 @@ class RecordBackend:
         self._saved[turn] += 1
         numbered = recording_name(name, self._saved[turn])
         try:
-            self._store.save(Exchange(request, response, provider=self._upstream.provider), numbered)
+            self._store.save(Exchange(request, response, provider=self._upstream.provider(call)), numbered)
         except HarnessError:
             self._saved[turn] -= 1
             raise

@@ -111,9 +111,7 @@ class UpstreamBackend:
             self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=True)
         return self._session
 
-    @property
-    def provider(self) -> str:
-        """Who answers, for a recording's ``url``."""
+    def provider(self, _: Call) -> str:
         return self._base_url
 
     def forget(self, scope: str | None) -> None:

@@ -8,13 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.api import sse
+from harness.api.mcp import servers
 from harness.api.refusals import broken_off, refusal
 from harness.backends.protocol import Answer, Backend, Call
 from harness.errors import HarnessError, NotFound, UpstreamError
 from harness.recording.answer import STREAM_TYPE
 from harness.recording.chunks import split
+from harness.server.mcp import McpServers
 from harness.stores.protocol import TurnStore
-from harness.turn.commands import Ask, Begin, Chunk, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
+from harness.turn.commands import (
+    Ask,
+    Begin,
+    Called,
+    CallTool,
+    Chunk,
+    Emit,
+    Ended,
+    Failed,
+    Input,
+    Keep,
+    Kept,
+    Listed,
+    ListTools,
+    Opened,
+    Refuse,
+)
 from harness.turn.machine import Plan, Turn
 
 CHAT_PATH = "/v1/chat/completions"
@@ -59,6 +77,10 @@ class Driver:
                             await emit(event)
                         case Ask(body):
                             return self._ask(body)
+                        case ListTools(label):
+                            return self._list(turn.plan, label)
+                        case CallTool():
+                            return self._call(turn.plan, command)
                         case Keep():
                             return self._keep(turn.plan, command)
                         case Refuse(error):
@@ -80,6 +102,23 @@ class Driver:
             yield Ended(self.clock())
         except HarnessError as error:
             yield Failed(error)
+
+    def _mcp(self, plan: Plan) -> McpServers:
+        return McpServers(self.backend, servers(plan.wanted.tools), self.scope, self.recordings)
+
+    async def _list(self, plan: Plan, label: str) -> AsyncGenerator[Input, None]:
+        try:
+            yield Listed(await self._mcp(plan).tools(label))
+        except HarnessError as error:
+            yield Failed(error)
+
+    async def _call(self, plan: Plan, command: CallTool) -> AsyncGenerator[Input, None]:
+        try:
+            output, error = await self._mcp(plan).call(command)
+        except HarnessError as failure:
+            yield Failed(failure)
+        else:
+            yield Called(output, error, self.clock())
 
     async def _keep(self, plan: Plan, command: Keep) -> AsyncGenerator[Input, None]:
         try:

@@ -36,6 +36,22 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """Input: the tools of the MCP server that was asked for them, as an ``mcp_list_tools`` item has them."""
+
+    tools: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Input: what came of a call of an MCP tool: its output, or the error that it ended with; and the time."""
+
+    output: str | None
+    error: dict[str, Any] | None
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Input: the last command could not be carried out."""
 
@@ -47,6 +63,22 @@ class Ask:
     """Command: send this chat completion to the backend."""
 
     body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ListTools:
+    """Command: ask this MCP server of the request for its tools. Answered by Listed or Failed."""
+
+    server_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Command: call a tool of this MCP server. Answered by Called, or by Failed for what no model can be told."""
+
+    server_label: str
+    name: str
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +107,5 @@ class Refuse:
     error: HarnessError
 
 
-Input: TypeAlias = Begin | Opened | Chunk | Ended | Kept | Failed
-Command: TypeAlias = Ask | Emit | Keep | Refuse
+Input: TypeAlias = Begin | Listed | Called | Opened | Chunk | Ended | Kept | Failed
+Command: TypeAlias = ListTools | CallTool | Ask | Emit | Keep | Refuse

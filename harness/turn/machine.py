@@ -5,24 +5,52 @@ An Ask or a Keep is the last command of its batch, and what is fed next is its o
 still have led to is dropped. The whole of it is the table ``_TRANSITIONS``: which input is expected in which state, and
 what it leads to. What the table does not name is a mistake of the driver's.
 
-Nothing is sent before the backend has begun to answer: until then an error is an HTTP error, not an event. But a
-response in the background is shown as soon as there is something to ask: whatever goes wrong then makes it fail.
+Nothing is sent before the model has begun to answer, or a tool that was approved has: until then an error is an HTTP
+error, not an event, and the events of what was done so far are held back. But a response in the background is shown as
+soon as there is something to ask: whatever goes wrong then makes it fail.
+
+A turn asks MCP servers for their tools, runs the calls that were approved, asks the model, runs the calls of MCP tools
+that it makes, and asks again, until the model has answered or the client has to: each step is what ``_advance`` finds
+to be next.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from harness.api.mcp import bad_arguments
 from harness.api.refusals import TOO_LONG
-from harness.api.responses import CreateResponse, failure_object, response_object, tier_shown, usage_object
+from harness.api.responses import CreateResponse, failure_object, response_object, tier_shown
 from harness.errors import InvalidRequest, UpstreamError
-from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened, Refuse
+from harness.turn.approvals import approved
+from harness.turn.calls import check_calls
+from harness.turn.commands import (
+    Ask,
+    Begin,
+    Called,
+    CallTool,
+    Chunk,
+    Command,
+    Emit,
+    Ended,
+    Failed,
+    Input,
+    Keep,
+    Kept,
+    Listed,
+    ListTools,
+    Opened,
+    Refuse,
+)
 from harness.turn.delta import Reader
 from harness.turn.ids import Ids
 from harness.turn.messages import Item
 from harness.turn.output import Output
 from harness.turn.question import chat_body
+from harness.turn.toolbox import Toolbox
+from harness.turn.usage import total_usage
 from harness.turn.window import Window
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -40,11 +68,18 @@ class Plan:
     ids: Ids
     now: int
 
+    @property
+    def items(self) -> list[Item]:
+        """Everything before the output."""
+        return [*self.history, *self.input_items]
+
 
 class State(Enum):
     """Where a turn stands."""
 
     NEW = auto()
+    LISTING = auto()
+    CALLING = auto()
     ASKING = auto()
     STREAMING = auto()
     KEEPING = auto()
@@ -64,10 +99,15 @@ class Turn:
             conversation_id=plan.conversation_id,
         )
         self.plan = plan
+        self._toolbox = Toolbox(plan.wanted.tools, plan.wanted.max_tool_calls)
+        self._approved: list[Item] = []
         self._reader = Reader()
-        self._output = Output(plan.ids)
+        self._output = Output(plan.ids, self._toolbox)
         self._window = Window(plan.history, plan.input_items)
+        self._asked = False
+        self._now = plan.now
         self._events = 0
+        self._held: list[dict[str, Any]] | None = []
 
     def receive(self, what: Input) -> list[Command]:
         """The commands that follow from an input, to be carried out in order."""
@@ -75,13 +115,71 @@ class Turn:
 
     def _begin(self, _: Input) -> Iterator[Command]:
         try:
-            body = chat_body(self.plan.wanted, self._window.items)
+            check_calls(self.plan.items)
+            self._toolbox.recall(self.plan.items)
+            self._approved = approved(self.plan.items, self._toolbox)
         except InvalidRequest as error:
             yield from self._refuse(Failed(error))
         else:
-            self.state = State.ASKING
-            if self.plan.wanted.background and not self._events:
-                yield from self._announce()
+            if self.plan.wanted.background and (self._toolbox.unknown or self._approved):
+                yield from self._start()
+            yield from self._advance()
+
+    def _advance(self) -> Iterator[Command]:
+        """What comes next: a list that is missing, a call that was approved or made, the model, or the end."""
+        output, unknown = self._output, self._toolbox.unknown
+        if unknown:
+            self.state = State.LISTING
+            yield ListTools(unknown[0])
+        elif output.running is not None:
+            yield from self._call(output.running.item)
+        elif self._approved and self._toolbox.left > 0:
+            yield from self._say(output.call(self._approved.pop(0)))
+            yield from self._advance()
+        elif not self._asked or output.asks_on:
+            yield from self._ask()
+        else:
+            yield from self._finish()
+
+    def _listed(self, what: Listed) -> Iterator[Command]:
+        label = self._toolbox.unknown[0]
+        try:
+            allowed = self._toolbox.learn(label, what.tools)
+        except InvalidRequest as error:
+            yield from self._refuse(Failed(error))
+        else:
+            yield from self._say(self._output.list_tools(label, allowed))
+            yield from self._advance()
+
+    def _call(self, item: Item) -> Iterator[Command]:
+        try:
+            arguments = json.loads(item["arguments"] or "{}")
+        except ValueError:
+            arguments = None
+        if isinstance(arguments, dict):
+            self.state = State.CALLING
+            yield CallTool(item["server_label"], item["name"], arguments)
+        else:
+            yield from self._called(Called(None, bad_arguments("The arguments are no JSON object."), self._now))
+
+    def _called(self, what: Called) -> Iterator[Command]:
+        self._now = what.now
+        yield from self._start()
+        yield from self._say(self._output.answer(what.output, what.error))
+        yield from self._advance()
+
+    def _ask(self) -> Iterator[Command]:
+        output, plan = self._output, self.plan
+        again = any(item["type"] == "mcp_call" for item in output.items)
+        try:
+            body = chat_body(plan.wanted, [*self._window.items, *output.items], self._toolbox, again=again)
+        except InvalidRequest as error:
+            yield from self._refuse(Failed(error))
+        else:
+            self.state, self._asked, self._reader = State.ASKING, True, Reader()
+            output.begin()
+            if plan.wanted.background:
+                yield from self._start()
             yield Ask(body)
 
     def _announce(self) -> Iterator[Command]:
@@ -94,19 +192,26 @@ class Turn:
     def _shorten(self, what: Failed) -> Iterator[Command]:
         """Too long a request is asked again without its oldest items, where the client wants that."""
         truncates = self.plan.wanted.truncation == "auto" and what.error.code == TOO_LONG
-        yield from self._begin(what) if truncates and self._window.shrink() else self._refuse(what)
+        yield from self._ask() if truncates and self._window.shrink() else self._refuse(what)
 
     def _refuse(self, what: Failed) -> Iterator[Command]:
+        """An error is an HTTP error as long as nothing was sent."""
         if self._events:
             yield from self._fail(what)
         else:
             self.state = State.ENDED
             yield Refuse(what.error)
 
+    def _start(self) -> Iterator[Command]:
+        """The first events, and those that were held back, unless they were sent already."""
+        held, self._held = self._held, None
+        if held is not None:
+            yield from self._announce()
+            yield from self._say(held)
+
     def _open(self, _: Input) -> Iterator[Command]:
         self.state = State.STREAMING
-        if not self._events:
-            yield from self._announce()
+        yield from self._start()
 
     def _chunk(self, what: Chunk) -> Iterator[Command]:
         try:
@@ -116,17 +221,25 @@ class Turn:
         else:
             yield from self._say(self._output.add(delta))
 
-    def _finish(self, what: Ended) -> Iterator[Command]:
+    def _end(self, what: Ended) -> Iterator[Command]:
+        self._now = what.now
+        yield from self._say(self._output.close("incomplete" if self._reason else "completed"))
+        yield from self._advance()
+
+    @property
+    def _reason(self) -> str | None:
+        """Why the answer is incomplete, if it is."""
+        return _INCOMPLETE.get(self._output.finish_reason or "")
+
+    def _finish(self) -> Iterator[Command]:
         self.state = State.KEEPING
-        output, reason = self._output, _INCOMPLETE.get(self._output.finish_reason or "")
-        status = "incomplete" if reason else "completed"
-        yield from self._say(output.close(status))
+        output, reason = self._output, self._reason
         self.response |= {
-            "status": status,
+            "status": "incomplete" if reason else "completed",
             "incomplete_details": {"reason": reason} if reason else None,
-            "completed_at": None if reason else what.now,
+            "completed_at": None if reason else self._now,
             "output": list(output.items),
-            "usage": usage_object(output.usage) if output.usage else None,
+            "usage": total_usage(output.usages),
             "service_tier": tier_shown(output.service_tier) or self.response["service_tier"],
         }
         yield Keep(dict(self.response), (*self.plan.input_items, *output.items), append=True)
@@ -152,15 +265,23 @@ class Turn:
         return Emit({"type": event["type"], "sequence_number": self._events - 1} | event)
 
     def _say(self, events: Iterable[dict[str, Any]]) -> Iterator[Command]:
-        return map(self._emit, events)
+        for event in events:
+            if self._held is None:
+                yield self._emit(event)
+            else:
+                self._held.append(event)
 
 
 _TRANSITIONS: dict[tuple[State, type[Input]], Callable[[Turn, Any], Iterator[Command]]] = {
     (State.NEW, Begin): Turn._begin,
+    (State.LISTING, Listed): Turn._listed,
+    (State.LISTING, Failed): Turn._refuse,
+    (State.CALLING, Called): Turn._called,
+    (State.CALLING, Failed): Turn._refuse,
     (State.ASKING, Failed): Turn._shorten,
     (State.ASKING, Opened): Turn._open,
     (State.STREAMING, Chunk): Turn._chunk,
-    (State.STREAMING, Ended): Turn._finish,
+    (State.STREAMING, Ended): Turn._end,
     (State.STREAMING, Failed): Turn._fail,
     (State.KEEPING, Kept): Turn._complete,
     (State.KEEPING, Failed): Turn._fail,

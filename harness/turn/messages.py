@@ -1,10 +1,14 @@
 """Items of a conversation to messages of a chat completion."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from harness.api.compaction import expand
+from harness.api.mcp import error_text
 from harness.errors import InvalidRequest
+from harness.turn.approvals import with_refusals
+from harness.turn.toolbox import chat_name
 
 Item: TypeAlias = dict[str, Any]
 Message: TypeAlias = dict[str, Any]
@@ -14,12 +18,12 @@ Part: TypeAlias = dict[str, Any]
 def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
     """The messages that say what ``items`` say, in order, after the instructions as a system message.
 
-    What the model said in one turn (a text, parallel calls) is one message again. Reasoning and the calls of hosted
-    tools have no place in a chat completion and are left out. Raises InvalidRequest for content that has none either
-    and that the model would miss.
+    What the model said in one turn (a text, parallel calls) is one message again; a call of an MCP tool is one with
+    its output, and so is one that was not approved. Reasoning and the calls of hosted tools have no place in a chat
+    completion and are left out. Raises InvalidRequest for content that has none either and that the model would miss.
     """
     messages: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
-    for item in items:
+    for item in with_refusals(items):
         convert = _CONVERTERS.get(item.get("type", "message"))
         if convert is not None:
             convert(messages, item)
@@ -31,10 +35,10 @@ def _add_message(messages: list[Message], item: Item) -> None:
         messages.append({"role": item["role"], "content": _content(item["content"])})
         return
     said = _said(item["content"])
-    last = messages[-1] if messages else {}
-    if "tool_calls" in last and last["content"] is None:
+    calling = _calling(messages)
+    if calling is not None and calling["content"] is None:
         # A text after calls: a chat completion wants nothing between calls and their outputs.
-        last.update(said)
+        calling.update(said)
     else:
         messages.append({"role": "assistant", **said})
 
@@ -121,10 +125,31 @@ def _add_custom_call(messages: list[Message], item: Item) -> None:
 
 def _add_call(messages: list[Message], item: Item, kind: str, inner: dict[str, str]) -> None:
     call = {"id": item["call_id"], "type": kind, kind: inner}
-    if messages and messages[-1]["role"] == "assistant":
-        messages[-1].setdefault("tool_calls", []).append(call)
+    calling = _calling(messages) or (messages[-1] if messages else {})
+    if calling.get("role") == "assistant":
+        calling.setdefault("tool_calls", []).append(call)
     else:
         messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+
+
+def _calling(messages: list[Message]) -> Message | None:
+    """The assistant's last message, if calls of it have no output yet."""
+    answered: set[str] = set()
+    for message in reversed(messages):
+        if message["role"] != "tool":
+            calls = {call["id"] for call in message.get("tool_calls", ())}
+            return message if calls - answered else None
+        answered.add(message["tool_call_id"])
+    return None
+
+
+def _add_mcp_call(messages: list[Message], item: Item) -> None:
+    # Upstreams take ids of some forty characters; that of the item may be any.
+    call_id = f"call_{hashlib.sha256(item['id'].encode()).hexdigest()[:24]}"
+    inner = {"name": chat_name(item["name"]), "arguments": item["arguments"] or "{}"}
+    _add_call(messages, {"call_id": call_id}, "function", inner)
+    said = item.get("output") or "" if item.get("error") is None else error_text(item["error"])
+    messages.append({"role": "tool", "tool_call_id": call_id, "content": said})
 
 
 def _add_call_output(messages: list[Message], item: Item) -> None:
@@ -148,6 +173,7 @@ _CONVERTERS: dict[str, Callable[[list[Message], Item], None]] = {
     "message": _add_message,
     "function_call": _add_function_call,
     "custom_tool_call": _add_custom_call,
+    "mcp_call": _add_mcp_call,
     "function_call_output": _add_call_output,
     "custom_tool_call_output": _add_call_output,
     "compaction": _add_compaction,

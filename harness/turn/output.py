@@ -5,11 +5,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 from harness.turn.delta import CallPiece, Delta
 from harness.turn.ids import Ids
+from harness.turn.mcp_items import ApprovalRequest, McpCall, Passed, list_events
+from harness.turn.open_call import CALLS, Key, OpenCall
+from harness.turn.toolbox import Toolbox
 
 Event: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
-Key: TypeAlias = tuple[str, int]
-"""What a piece belongs to: a kind of part, or ``call`` and the call's number."""
+
+_OpenCall: TypeAlias = OpenCall | McpCall | ApprovalRequest | Passed
+
+_HANDED_OVER = ("function_call", "custom_tool_call", "mcp_approval_request")
+"""What the client has to answer before the model can go on."""
 
 
 class _PartKind(NamedTuple):
@@ -27,21 +33,6 @@ _PARTS = {
 }
 
 
-class _CallKind(NamedTuple):
-    """How ids of a kind of call begin, its items' type, the field that grows, and the events that tell of it."""
-
-    prefix: str
-    type: str
-    field: str
-    events: str
-
-
-_CALLS = {
-    "function": _CallKind("fc", "function_call", "arguments", "response.function_call_arguments"),
-    "custom": _CallKind("ctc", "custom_tool_call", "input", "response.custom_tool_call_input"),
-}
-
-
 class _Words(NamedTuple):
     """A piece of a message."""
 
@@ -50,24 +41,62 @@ class _Words(NamedTuple):
 
 
 class Output:
-    """The output of a response while it is being said.
+    """The output of a response while it is being said, in one or more answers of the model's.
 
     Every item is closed before the next opens. A tool call can be known to be complete only at the end of the stream,
-    so what arrives beside an open call waits until then. Events come without ``sequence_number``.
+    so what arrives beside an open call waits until then. A call of an MCP tool is complete when the tool has answered:
+    until then it is ``running``. Events come without ``sequence_number``.
     """
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: Ids, toolbox: Toolbox) -> None:
         self.items: list[Item] = []
-        self.usage: dict[str, Any] | None = None
+        self.usages: list[dict[str, Any] | None] = []
         self.service_tier: str | None = None
         self.finish_reason: str | None = None
-        self._ids = ids
+        self.running: McpCall | None = None
+        self._ids, self._toolbox = ids, toolbox
         self._open: _OpenMessage | _OpenCall | None = None
         self._waiting: dict[Key, list[Any]] = {}
+        self._status = "completed"
+        self._before = 0
+
+    def begin(self) -> None:
+        """The model begins an answer."""
+        self.usages.append(None)
+        self.finish_reason = None
+        self._before = len(self.items)
+
+    @property
+    def asks_on(self) -> bool:
+        """Whether the model is to be asked again: its last answer called tools, and they were all run here."""
+        kinds = [item["type"] for item in self.items[self._before :]]
+        is_whole = self._status == "completed"
+        return is_whole and "mcp_call" in kinds and not any(kind in kinds for kind in _HANDED_OVER)
+
+    def list_tools(self, server_label: str, tools: list[dict[str, Any]]) -> Iterator[Event]:
+        """The events of a server's tools having been listed."""
+        item = {"id": self._ids.new("mcpl"), "type": "mcp_list_tools", "server_label": server_label, "tools": tools}
+        yield from list_events(item, len(self.items))
+        self.items.append(item)
+
+    def call(self, request: Item) -> Iterator[Event]:
+        """The events of a call that was approved, up to where it runs."""
+        self._toolbox.left -= 1
+        self.running = McpCall(request["server_label"], request["name"], len(self.items), self._ids)
+        self.running.item["approval_request_id"] = request["id"]
+        yield from self.running.say(request["arguments"])
+        yield from self.running.end("completed")
+
+    def answer(self, output: str | None, error: dict[str, Any] | None) -> Iterator[Event]:
+        """The events of a tool's answer, and of all that is said up to the next call that has to be run."""
+        assert self.running is not None
+        called, self.running = self.running, None
+        yield from self._finish(called, output, error)
+        yield from self._proceed()
 
     def add(self, delta: Delta) -> Iterator[Event]:
         """The events that one chunk gives."""
-        self.usage = delta.usage or self.usage
+        self.usages[-1] = delta.usage or self.usages[-1]
         self.service_tier = delta.service_tier or self.service_tier
         self.finish_reason = delta.finish_reason or self.finish_reason
         if delta.reasoning:
@@ -81,44 +110,82 @@ class Output:
             yield from self._piece(("call", call.number), call)
 
     def close(self, status: str) -> Iterator[Event]:
-        """The events that end the output: what waits is said, what is open last is closed with ``status``.
+        """The events that end an answer: what waits is said, what is open last is closed with ``status``.
 
-        A model that said nothing gives a message with an empty text.
+        They end early where a call has to be run. A model that said nothing gives a message with an empty text.
         """
-        if not self.items and self._open is None:
+        self._status = status
+        if len(self.items) == self._before and self._open is None:
             yield from self._piece(("output_text", 0), _Words(""))
-        waiting, self._waiting = self._waiting, {}
-        for key, pieces in waiting.items():
+        yield from self._proceed()
+
+    def _proceed(self) -> Iterator[Event]:
+        while self._waiting:
             yield from self._close("completed")
-            for piece in pieces:
+            if self.running is not None:
+                return
+            key = next(iter(self._waiting))
+            for piece in self._waiting.pop(key):
                 yield from self._piece(key, piece)
-        yield from self._close(status)
+        yield from self._close(self._status)
 
     def _is_speaking(self) -> bool:
         return self._open is not None and self._open.takes(("output_text", 0))
 
     def _piece(self, key: Key, piece: Any) -> Iterator[Event]:
         if self._open is not None and not self._open.takes(key):
-            if isinstance(self._open, _OpenCall):
+            if not isinstance(self._open, _OpenMessage):
                 self._waiting.setdefault(key, []).append(piece)
                 return
             yield from self._close("completed")
-        if self._open is None:
-            self._open = self._opened(key, piece)
-            yield from self._open.begin()
-        yield from self._open.add(key[0], piece)
-
-    def _opened(self, key: Key, piece: Any) -> "_OpenMessage | _OpenCall":
-        position = len(self.items)
         if isinstance(piece, CallPiece):
-            return _OpenCall(key, _CALLS[piece.kind], position, self._ids)
-        return _OpenMessage(key[0], position, self._ids)
+            yield from self._call_piece(key, piece)
+        else:
+            yield from self._words(key, piece)
+
+    def _words(self, key: Key, words: _Words) -> Iterator[Event]:
+        if self._open is None:
+            self._open = _OpenMessage(key[0], len(self.items), self._ids)
+            yield from self._open.begin()
+        assert isinstance(self._open, _OpenMessage)
+        yield from self._open.add(key[0], words)
+
+    def _call_piece(self, key: Key, piece: CallPiece) -> Iterator[Event]:
+        if self._open is None:
+            self._open = OpenCall(key, CALLS[piece.kind], len(self.items), self._ids)
+        assert not isinstance(self._open, _OpenMessage)
+        if isinstance(self._open, OpenCall):
+            self._open.gather(piece)
+            self._open = self._recognized(self._open)
+        yield from self._open.say(piece.text)
+
+    def _recognized(self, call: OpenCall) -> _OpenCall:
+        """The call for what it is, once its name is known."""
+        offer = self._toolbox.find(call.item["name"])
+        if offer is None or call.is_shown or call.item["type"] != "function_call":
+            return call
+        if offer.asks:
+            return ApprovalRequest(call, offer, self._ids)
+        if self._toolbox.left < 1:
+            return Passed(call)
+        self._toolbox.left -= 1
+        return McpCall(offer.server_label, offer.name, len(self.items), self._ids, call)
 
     def _close(self, status: str) -> Iterator[Event]:
-        if self._open is not None:
-            opened, self._open = self._open, None
-            yield from opened.end(status)
+        if self._open is None:
+            return
+        opened, self._open = self._open, None
+        yield from opened.end(status)
+        if isinstance(opened, McpCall) and self._status == "completed":
+            self.running = opened
+        elif isinstance(opened, McpCall):
+            yield from self._finish(opened, None, None)
+        elif opened.item is not None:
             self.items.append(opened.item)
+
+    def _finish(self, call: McpCall, output: str | None, error: dict[str, Any] | None) -> Iterator[Event]:
+        yield from call.finish(output, error)
+        self.items.append(call.item)
 
 
 class _OpenMessage:
@@ -174,53 +241,6 @@ class _OpenMessage:
     def end(self, status: str) -> Iterator[Event]:
         yield from self._end_part()
         self.item |= {"status": status, "content": [_copy(part) for part in self._parts]}
-        yield {"type": "response.output_item.done", **self._place, "item": dict(self.item)}
-
-
-class _OpenCall:
-    """A call of a function or of a custom tool that is being said. It is shown from when its name is known."""
-
-    def __init__(self, key: Key, kind: _CallKind, position: int, ids: Ids) -> None:
-        self._key, self._kind, self._place = key, kind, {"output_index": position}
-        self._shown = False
-        self._unsaid = ""
-        self._new_call_id = ids.new("call")
-        self.item: Item = {"id": ids.new(kind.prefix), "type": kind.type, "call_id": "", "name": "", kind.field: ""}
-
-    def takes(self, key: Key) -> bool:
-        return key == self._key
-
-    def begin(self) -> Iterator[Event]:
-        return iter(())
-
-    def add(self, _: str, piece: CallPiece) -> Iterator[Event]:
-        self.item["call_id"] = self.item["call_id"] or piece.call_id
-        self.item["name"] = self.item["name"] or piece.name
-        self._unsaid += piece.text
-        if self.item["name"]:
-            yield from self._say()
-
-    def _say(self) -> Iterator[Event]:
-        if not self._shown:
-            self._shown = True
-            self.item["call_id"] = self.item["call_id"] or self._new_call_id
-            opening = {**self.item, "status": "in_progress"}
-            yield {"type": "response.output_item.added", **self._place, "item": opening}
-        if self._unsaid:
-            text, self._unsaid = self._unsaid, ""
-            self.item[self._kind.field] += text
-            yield {"type": f"{self._kind.events}.delta", **self._where(), "delta": text}
-
-    def _where(self) -> dict[str, Any]:
-        return {"item_id": self.item["id"], **self._place}
-
-    def end(self, status: str) -> Iterator[Event]:
-        yield from self._say()
-        self.item["status"] = status
-        said = {self._kind.field: self.item[self._kind.field]}
-        # Of the two, OpenAI names the function alone.
-        said |= {"name": self.item["name"]} if self._kind.type == "function_call" else {}
-        yield {"type": f"{self._kind.events}.done", **self._where(), **said}
         yield {"type": "response.output_item.done", **self._place, "item": dict(self.item)}
 
 

@@ -5,14 +5,21 @@ from typing import Any
 from harness.api.responses import HANDED_ON, CreateResponse
 from harness.turn.calls import check_calls
 from harness.turn.messages import Item, to_messages
+from harness.turn.tool_options import tool_options
+from harness.turn.toolbox import Toolbox
 
 
-def chat_body(wanted: CreateResponse, items: list[Item]) -> dict[str, Any]:
-    """The chat completion that continues ``items``.
+def chat_body(
+    wanted: CreateResponse, items: list[Item], toolbox: Toolbox | None = None, *, again: bool = False
+) -> dict[str, Any]:
+    """The chat completion that continues ``items``; ``again`` when it is not the turn's first.
 
     Always a stream with its usage, so that one recording serves every kind of turn. What the request leaves out is left
     out here. Raises InvalidRequest for items that no chat completion can continue.
     """
+    if toolbox is None:
+        toolbox = Toolbox(wanted.tools, wanted.max_tool_calls)
+        toolbox.recall(items)
     check_calls(items)
     body: dict[str, Any] = {"model": wanted.model, "messages": to_messages(items, wanted.instructions)}
     body |= {name: getattr(wanted, name) for name in HANDED_ON if getattr(wanted, name) is not None}
@@ -24,7 +31,7 @@ def chat_body(wanted: CreateResponse, items: list[Item]) -> dict[str, Any]:
         body["logprobs"] = True
     if wanted.top_logprobs:
         body["top_logprobs"] = wanted.top_logprobs
-    body |= _text(wanted) | _tools(wanted)
+    body |= _text(wanted) | tool_options(wanted, toolbox, again=again)
     if isinstance(body.get("tool_choice"), dict) and body["tool_choice"]["type"] != "allowed_tools":
         # A call that is forced leaves no text to format; some servers would format, and call nothing.
         body.pop("response_format", None)
@@ -45,35 +52,3 @@ def _text(wanted: CreateResponse) -> dict[str, Any]:
     if wanted.text.verbosity:
         options["verbosity"] = wanted.text.verbosity
     return options
-
-
-def _tools(wanted: CreateResponse) -> dict[str, Any]:
-    """Upstreams refuse what is about tools where there are none, so without tools nothing is said of them."""
-    if not wanted.tools:
-        return {}
-    options: dict[str, Any] = {"tools": [_nested(tool) for tool in wanted.tools]}
-    if wanted.tool_choice is not None:
-        options["tool_choice"] = _choice(wanted.tool_choice)
-    if wanted.parallel_tool_calls is not None:
-        options["parallel_tool_calls"] = wanted.parallel_tool_calls
-    return options
-
-
-def _nested(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool, or the name of one, as a chat completion writes it: all of it below its type."""
-    kind = tool["type"]
-    inner = {name: value for name, value in tool.items() if name != "type" and value is not None}
-    grammar = inner.get("format")
-    if kind == "custom" and grammar and grammar["type"] == "grammar":
-        rules = {name: value for name, value in grammar.items() if name != "type"}
-        inner["format"] = {"type": "grammar", "grammar": rules}
-    return {"type": kind, kind: inner}
-
-
-def _choice(choice: str | dict[str, Any]) -> str | dict[str, Any]:
-    if isinstance(choice, str):
-        return choice
-    if choice["type"] != "allowed_tools":
-        return _nested(choice)
-    allowed = {"mode": choice.get("mode") or "auto", "tools": [_nested(tool) for tool in choice["tools"]]}
-    return {"type": "allowed_tools", "allowed_tools": allowed}

@@ -51,7 +51,7 @@ def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:
     open_calls: set[str] = set()
     for item in items:
         kind = item.get("type", "message")
-        begins = kind in _CALLS or (kind == "message" and item["role"] != "assistant")
+        begins = kind in (*_CALLS, "mcp_call") or (kind == "message" and item["role"] != "assistant")
         if begins and not open_calls and any(map(_counts, group)):
             yield group
             group = []
@@ -77,7 +77,8 @@ def _is_models(item: Item) -> bool:
 def _counts(item: Item) -> bool:
     """Whether the model is sent less without this item."""
     kind = item.get("type", "message")
-    return kind in (*_CALLS, *_OUTPUTS, "compaction") or (kind == "message" and not _instructs(item))
+    sent = (*_CALLS, *_OUTPUTS, "mcp_call", "compaction")
+    return kind in sent or (kind == "message" and not _instructs(item))
 
 
 def _instructs(item: Item) -> bool:

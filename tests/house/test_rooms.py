@@ -67,7 +67,11 @@ ROOMS = {
     "stores": Room(ours=frozenset({"api", "recording", "errors"}), theirs=frozenset({"sqlalchemy"})),
     "backends": Room(
         ours=frozenset({"api", "recording", "errors", "stores.protocol"}),
-        alone={"backends.upstream": frozenset({"aiohttp"}), "backends.tokens": frozenset({"tiktoken"})},
+        alone={
+            "backends.upstream": frozenset({"aiohttp"}),
+            "backends.tokens": frozenset({"tiktoken"}),
+            "backends.mcp": frozenset({"mcp", "httpx2"}),
+        },
     ),
     "server": Room(ours=PURE | PROTOCOLS | {"errors"}, theirs=AIOHTTP_SERVER),
     "report": Room(ours=PURE | {"errors"}, theirs=frozenset({"rich"})),
@@ -219,6 +223,8 @@ def test_every_file_has_content_and_every_package_more_than_its_init() -> None:
         ("stores.sql", "from harness.backends.protocol import Backend"),
         ("stores.sql", "import aiosqlite"),
         ("backends.replay", "import aiohttp"),
+        ("backends.record", "def f():\n    from mcp import Client"),
+        ("server.mcp", "import mcp"),
         ("backends.replay", "from harness.stores.directory import DirectoryStore"),
         ("backends.replay", "from harness.stores import directory"),
         ("backends.replay", "from harness.stores import *"),

@@ -1,8 +1,8 @@
 """Whether what the server sends is what OpenAI's API sends: checked against its descriptions and its client's types.
 
 The descriptions lie beside the project, in ``../shared/openapi``; where they are not, ``needs_descriptions`` skips.
-The Open Responses description is held to where it does not contradict OpenAI's: it knows neither custom tools nor the
-schema of structured output, and has other names for the events of reasoning.
+The Open Responses description is held to where it does not contradict OpenAI's: it knows neither custom tools nor MCP
+nor the schema of structured output, and has other names for the events of reasoning.
 """
 
 import json
@@ -17,6 +17,8 @@ from pydantic import TypeAdapter
 
 _DESCRIPTIONS = Path(__file__).parents[3] / "shared" / "openapi"
 _OPENAI, _OPEN_RESPONSES = "openai-openapi.json", "openresponses-openapi.json"
+_NOT_OPEN = ("custom_tool_call", "mcp_list_tools", "mcp_call", "mcp_approval_request")
+"""Items that Open Responses does not know."""
 
 needs_descriptions = pytest.mark.skipif(
     not (_DESCRIPTIONS / _OPENAI).exists(), reason=f"the API's descriptions are not in {_DESCRIPTIONS}"
@@ -41,7 +43,7 @@ def check_event(event: dict[str, Any]) -> None:
     kind = event["type"]
     assert kind in _events(_OPENAI), f"OpenAI has no event {kind}"
     _check(_OPENAI, _events(_OPENAI)[kind], _with_response(event, _for_openai))
-    if kind in _events(_OPEN_RESPONSES) and event.get("item", {}).get("type") != "custom_tool_call":
+    if kind in _events(_OPEN_RESPONSES) and event.get("item", {}).get("type") not in _NOT_OPEN:
         _check(_OPEN_RESPONSES, _events(_OPEN_RESPONSES)[kind], _with_response(event, _for_open_responses))
     _event_type().validate_json(json.dumps(event), strict=True)
     if "response" in event:
@@ -100,11 +102,11 @@ def _for_open_responses(response: dict[str, Any]) -> dict[str, Any]:
     """Without what Open Responses does not know."""
     changed = dict(response)
     changed["tools"] = [tool for tool in response["tools"] if tool["type"] == "function"]
-    changed["output"] = [item for item in response["output"] if item["type"] != "custom_tool_call"]
+    changed["output"] = [item for item in response["output"] if item["type"] not in _NOT_OPEN]
     if response["text"]["format"]["type"] == "json_schema":
         changed["text"] = {"format": {"type": "text"}}
     choice = response["tool_choice"]
-    if isinstance(choice, dict) and "custom" in json.dumps(choice):
+    if isinstance(choice, dict) and any(kind in json.dumps(choice) for kind in ("custom", "mcp")):
         changed["tool_choice"] = "auto"
     return changed
 

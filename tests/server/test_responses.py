@@ -302,7 +302,7 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"tools": [{"type": []}]}, 400, "invalid_type", "tools[0].type"),
     ({"tools": [{"type": "magic"}]}, 400, "invalid_value", "tools[0].type"),
     ({"tools": [{"type": "web_search_2025_08_26"}]}, 400, "unsupported_value", "tools[0].type"),
-    ({"tools": [{"type": "mcp", "server_label": "s"}]}, 400, "unsupported_value", "tools[0].type"),
+    ({"tools": [{"type": "mcp", "server_label": "s"}]}, 400, MISSING, "tools[0].server_url"),
     ({"tools": [BAD_TOOL]}, 400, MISSING, "tools[0].name"),
     ({"tools": [{"type": "function", "name": ""}]}, 400, "empty_string", "tools[0].name"),
     ({"tools": [BAD_FORMAT]}, 400, "invalid_value", "tools[0].format.type"),

@@ -111,7 +111,7 @@ def line(event: dict[str, Any]) -> str:
     place = str(event["output_index"]) + (f".{event['content_index']}" if "content_index" in event else "")
     if "item" in event:
         item = event["item"]
-        return f"{kind} {place} {item['type']} {item['status']}"
+        return f"{kind} {place} {item['type']} {item.get('status', '')}".rstrip()
     said = event.get("part", event)
     text = next((said[name] for name in ("delta", "text", "refusal", "arguments", "input") if name in said), "")
     return f"{kind} {place} {text}".rstrip()

@@ -1,0 +1,107 @@
+"""The tools of MCP servers that a turn can call, by the names that the model knows them by."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from harness.api.mcp import McpTool, servers
+from harness.errors import InvalidRequest
+
+Object: TypeAlias = dict[str, Any]
+
+MOST_CALLS = 128
+"""How many calls a turn makes whose request sets no limit: a model that never comes to an end is stopped."""
+
+_LONGEST_NAME = 64
+
+
+class Offer(NamedTuple):
+    """A tool that the model is offered: whose it is, its name there, and whether a call of it needs an approval."""
+
+    server_label: str
+    name: str
+    asks: bool
+    function: Object
+
+
+def chat_name(name: str) -> str:
+    """A tool's name as chat completions take it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:_LONGEST_NAME]
+
+
+class Toolbox:
+    """What is known of the MCP servers among the ``tools`` of a request. ``left`` is how many calls may be made yet."""
+
+    def __init__(self, tools: Sequence[Object] | None, most_calls: int | None) -> None:
+        self._servers = servers(list(tools or ()))
+        self._users = {tool["name"] for tool in tools or () if tool["type"] != "mcp"}
+        self._offers: dict[str, Offer] = {}
+        self._known: set[str] = set()
+        self.left = most_calls or MOST_CALLS
+
+    @property
+    def unknown(self) -> list[str]:
+        """The labels of the servers whose tools are not known yet, in the request's order."""
+        return [label for label in self._servers if label not in self._known]
+
+    def has_server(self, label: str) -> bool:
+        return label in self._servers
+
+    def recall(self, items: Iterable[Object]) -> None:
+        """Learn from the lists among these items; of several of one server the last holds. Raises InvalidRequest."""
+        lists = {item["server_label"]: item for item in items if item.get("type") == "mcp_list_tools"}
+        for label, item in lists.items():
+            if label in self._servers and not item.get("error"):
+                self.learn(label, [tool for tool in item["tools"] if _is_tool(tool)])
+
+    def learn(self, label: str, tools: Iterable[Object]) -> list[Object]:
+        """Take in the tools of a server; those of them that the model may see.
+
+        Raises InvalidRequest when two tools would have one name.
+        """
+        server = self._servers[label]
+        allowed = [tool for tool in tools if server.allows(tool)]
+        for tool in allowed:
+            name = chat_name(tool["name"])
+            self._refuse_second(name, tool["name"], label)
+            self._offers[name] = Offer(label, tool["name"], server.asks_for(tool), _function(name, tool, server))
+        self._known.add(label)
+        return allowed
+
+    def _refuse_second(self, name: str, full_name: str, label: str) -> None:
+        other = f"the MCP server '{self._offers[name].server_label}'" if name in self._offers else "the request itself"
+        if name in self._users or name in self._offers:
+            raise InvalidRequest(
+                f"The MCP server '{label}' has a tool named '{full_name}', and so has {other}.",
+                hint=f"Leave one of them out: give '{label}' its 'allowed_tools', or rename the function.",
+                param="tools",
+                code="invalid_value",
+            )
+
+    def find(self, name: str) -> Offer | None:
+        return self._offers.get(name)
+
+    def of_server(self, label: str, name: str | None = None) -> Iterator[Object]:
+        """The functions that stand for a server's tools, or for the one of this name."""
+        for offer in self._offers.values():
+            if offer.server_label == label and name in (None, offer.name):
+                yield offer.function
+
+    @property
+    def functions(self) -> list[Object]:
+        """All tools, as functions of the Responses API."""
+        return [offer.function for offer in self._offers.values()]
+
+
+def _is_tool(tool: Any) -> bool:
+    return isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("input_schema"), dict)
+
+
+def _function(name: str, tool: Object, server: McpTool) -> Object:
+    said = [
+        tool.get("description"),
+        server.server_description and f"({server.server_label}: {server.server_description})",
+    ]
+    described = " ".join(str(text) for text in said if text)
+    function = {"type": "function", "name": name, "description": described or None}
+    return function | {"parameters": tool["input_schema"]}
