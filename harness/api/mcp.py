@@ -33,7 +33,8 @@ class ToolFilter(BaseModel):
         """Whether a tool, as an ``mcp_list_tools`` item has it, is one of them."""
         if self.tool_names is not None and tool["name"] not in self.tool_names:
             return False
-        only_reads = (tool.get("annotations") or {}).get("readOnlyHint") is True
+        said = tool.get("annotations")
+        only_reads = isinstance(said, dict) and said.get("readOnlyHint") is True
         return self.read_only is None or self.read_only == only_reads
 
 
@@ -189,9 +190,9 @@ def _read(model: Any, body: Any) -> Any:
         raise UpstreamError(f"The MCP server answered what is none of its protocol's: {error}") from None
 
 
-def _text(content: list[Object]) -> str:
+def _text(content: list[Any]) -> str:
     """Texts as they are; where there is anything else, all of it as JSON."""
-    if all(part.get("type") == "text" for part in content):
+    if all(isinstance(part, dict) and part.get("type") == "text" for part in content):
         return "\n".join(str(part.get("text", "")) for part in content)
     return json.dumps(content, ensure_ascii=False)
 

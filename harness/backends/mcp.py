@@ -169,7 +169,7 @@ def _answer(status: int, body: Json) -> Answer:
 def _not_installed(error: ImportError) -> HarnessError:
     return HarnessError(
         f"The tools of MCP servers need the package 'mcp': {error}",
-        hint="pip install 'mcp>=2'",
+        hint="Install the extra 'mcp', or: pip install 'mcp>=2'",
         code="mcp_not_installed",
         http_status=501,
     )

@@ -21,7 +21,7 @@ def approved(items: Iterable[Item], toolbox: Toolbox) -> list[Item]:
         if kind == "mcp_approval_request":
             requests[item["id"]] = item
         elif kind == "mcp_call":
-            waiting.pop(item.get("approval_request_id") or "", None)
+            waiting.pop(str(item.get("approval_request_id")), None)
         elif kind == "mcp_approval_response":
             request = _request(requests, item)
             if item["approve"]:

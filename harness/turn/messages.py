@@ -148,7 +148,7 @@ def _add_mcp_call(messages: list[Message], item: Item) -> None:
     call_id = f"call_{hashlib.sha256(item['id'].encode()).hexdigest()[:24]}"
     inner = {"name": chat_name(item["name"]), "arguments": item["arguments"] or "{}"}
     _add_call(messages, {"call_id": call_id}, "function", inner)
-    said = item.get("output") or "" if item.get("error") is None else error_text(item["error"])
+    said = str(item.get("output") or "") if item.get("error") is None else error_text(item["error"])
     messages.append({"role": "tool", "tool_call_id": call_id, "content": said})
 
 

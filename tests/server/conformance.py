@@ -135,7 +135,7 @@ def _events(file: str) -> dict[str, str]:
     kinds = {
         name: schema.get("properties", {}).get("type", {}).get("enum", [""])[0]
         for name, schema in schemas.items()
-        if name.endswith("Event") and "sequence_number" in schema.get("properties", {})
+        if name.endswith("Event") and not name.startswith("Beta") and "sequence_number" in schema.get("properties", {})
     }
     return {kind: name for name, kind in kinds.items() if kind}
 

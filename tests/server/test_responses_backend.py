@@ -26,6 +26,15 @@ TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", 
 HELLO = {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
+MCP: dict[str, Any] = {
+    "type": "mcp",
+    "server_label": "s",
+    "server_url": "https://h/mcp",
+    "headers": {"a": "b"},
+    "allowed_tools": {"tool_names": ["t"], "read_only": False},
+    "require_approval": {"always": {"tool_names": ["t"]}, "never": {"read_only": True}},
+}
+
 OPTIONS: dict[str, Any] = {
     "instructions": "Be brief.",
     "max_output_tokens": 50,
@@ -40,7 +49,7 @@ OPTIONS: dict[str, Any] = {
     "top_logprobs": 1,
     "user": "u",
     "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}, "verbosity": "low"},
-    "tools": [TOOL, {"type": "function", "name": "bare"}, {"type": "custom", "name": "calc"}],
+    "tools": [TOOL, {"type": "function", "name": "bare"}, {"type": "custom", "name": "calc"}, MCP],
     "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]},
 }
 
@@ -315,6 +324,14 @@ FULL: dict[str, Any] = {
         {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "1"}]},
         {"type": "custom_tool_call", "call_id": "d", "name": "f", "input": "1"},
         {"type": "custom_tool_call_output", "call_id": "d", "output": "1"},
+        {
+            "type": "mcp_list_tools",
+            "server_label": "s",
+            "tools": [{"name": "t", "input_schema": {}, "annotations": {}}],
+        },
+        {"type": "mcp_call", "server_label": "s", "name": "t", "arguments": "{}", "output": "1", "error": None},
+        {"type": "mcp_approval_request", "id": "r", "server_label": "s", "name": "t", "arguments": "{}"},
+        {"type": "mcp_approval_response", "approval_request_id": "r", "approve": False, "reason": "No."},
     ],
     "include": ["message.output_text.logprobs"],
     "store": False,
@@ -361,7 +378,8 @@ def test_no_body_whatever_makes_the_server_fail() -> None:
             raw = json.dumps(_changed(*place, odd)).encode()
             status, answer = runner.run(_post(client, raw))
             seen.add(status)
-            assert status in (200, 400, 404), answer
+            # 424: a changed list is no list, and the server that is asked for one is none.
+            assert status in (200, 400, 404, 424), answer
             if answer.startswith(b"event: "):
                 assert answer.endswith(b"data: [DONE]\n\n")
                 return
