@@ -187,7 +187,9 @@ def _read(model: Any, body: Any) -> Any:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise UpstreamError(f"The MCP server answered what is none of its protocol's: {error}") from None
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, fault["loc"])) or "all of it"
+        raise UpstreamError(f"The MCP server's answer is not MCP's: {place}: {fault['msg']}") from None
 
 
 def _text(content: list[Any]) -> str:

@@ -49,7 +49,7 @@ OPTIONS: dict[str, Any] = {
     "top_logprobs": 1,
     "user": "u",
     "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}, "verbosity": "low"},
-    "tools": [TOOL, {"type": "function", "name": "bare"}, {"type": "custom", "name": "calc"}, MCP],
+    "tools": [TOOL, {"type": "function", "name": "bare"}, {"type": "custom", "name": "calc"}],
     "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]},
 }
 
@@ -340,6 +340,7 @@ FULL: dict[str, Any] = {
     "logit_bias": {"1": 2},
     "min_p": 0.1,
     **OPTIONS,
+    "tools": [*OPTIONS["tools"], MCP],
 }
 
 
