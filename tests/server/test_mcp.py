@@ -318,3 +318,17 @@ def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
         with pytest.raises(openai.BadRequestError, match="and so has the MCP server 'tools'"):
             client.responses.create(model="m", input="Hi", tools=same)
     assert upstream.requests == []
+
+
+def test_a_call_that_nobody_answers_is_told_and_not_recorded(tmp_path: Path) -> None:
+    with scripted(says("First."), calls(ADD), says("Pity.")) as upstream:
+        with client_of(Mode.RECORD, tmp_path, upstream) as client:
+            with mcp_server() as served:
+                first = streamed(client, tools=[tool(served)])
+            chained = {"previous_response_id": first[-1]["response"]["id"]}
+            second = streamed(client, tools=[tool(served)], **chained)
+
+    assert output(second)[0]["error"]["type"] == "http_error"
+    assert output(second)[-1]["content"][0]["text"] == "Pity."
+    endpoints = sorted(json.loads(file.read_text())["request"]["endpoint"] for file in tmp_path.iterdir())
+    assert endpoints == ["/mcp/tools/list", *["/v1/chat/completions"] * 3]

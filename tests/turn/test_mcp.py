@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.api.responses import parse_create
 from harness.errors import HarnessError, InvalidRequest, RecordingNotFound
 from harness.turn.commands import (
     Ask,
@@ -29,6 +30,7 @@ from harness.turn.commands import (
 )
 from harness.turn.machine import State, Turn
 from harness.turn.messages import to_messages
+from harness.turn.question import chat_body
 from tests.server.conformance import check_event, check_stream, needs_descriptions
 from tests.turn.script import BROKEN, HI, Played, chunk, feed, function, new_turn
 
@@ -409,3 +411,23 @@ def test_whatever_is_called_the_stream_keeps_its_laws(rounds: list[list[str]], m
     assert [item["name"] for item in played.final["output"] if item["type"] == "mcp_call"] == [
         command.name for command in made
     ]
+
+
+def test_what_became_too_long_by_its_calls_is_asked_again_without_the_oldest() -> None:
+    turn = turn_with(HI | {"id": "msg_0"}, CALL, truncation="auto")
+    too_long = InvalidRequest("Too long.", code="context_length_exceeded")
+
+    played = feed(turn, [Begin(), Opened(), *map(Chunk, called("read")), Ended(1007), Called("ok", None, 1008)])
+    played += feed(turn, [Failed(too_long), Failed(too_long)])
+
+    assert [len(ask.body["messages"]) for ask in played.asked] == [4, 6, 5, 3]
+    assert [message["content"] for message in played.asked[-1].body["messages"]] == ["Hi", None, "ok"]
+    last = feed(turn, [Failed(too_long), Kept()])
+    assert last.final["error"]["code"] == "invalid_prompt"
+
+
+def test_a_choice_among_tools_that_are_not_known_yet_is_no_fault() -> None:
+    wanted = parse_create({"model": "m", "tools": [SERVER], "tool_choice": {"type": "mcp", "server_label": "s"}})
+
+    assert "tools" not in chat_body(wanted, [HI])
+    assert [tool["function"]["name"] for tool in chat_body(wanted, [LIST, HI])["tools"]] == ["read", "write"]
