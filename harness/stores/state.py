@@ -24,7 +24,6 @@ _COUNT = text(
 )
 
 
-
 async def open_state(url: str) -> "SqlState":
     """The state at a SQLAlchemy URL, its tables created where they are not there yet.
 

@@ -431,3 +431,12 @@ def test_a_choice_among_tools_that_are_not_known_yet_is_no_fault() -> None:
 
     assert "tools" not in chat_body(wanted, [HI])
     assert [tool["function"]["name"] for tool in chat_body(wanted, [LIST, HI])["tools"]] == ["read", "write"]
+
+
+def test_in_the_background_all_is_shown_at_once_and_a_list_that_fails_is_a_failure() -> None:
+    turn = new_turn(tools=[SERVER], background=True)
+
+    played = feed(turn, [Begin()])
+    assert (played.lines, played.commands[-1]) == (["created", "queued", "in_progress"], ListTools("s"))
+    played += feed(turn, [Failed(HarnessError("no list", http_status=424)), Kept()])
+    assert played.final["status"] == "failed"
