@@ -19,7 +19,7 @@ async def compact(request: web.Request) -> web.Response:
     wanted = parse_compact(await json_body(request))
     history = await history_of(request, wanted)
     origin = await parts.identity.origin(scope_of(request))
-    items = [*history, *new_items(wanted, history, origin.ids.new)]
+    items = [*history, *await new_items(request, wanted, history, origin.ids.new)]
     plan = Plan(wanted, items, [request_item(origin.ids.new("msg"))], None, origin.ids, origin.now)
     headers = headers_for_upstream(request)
     driver = Driver(parts.backend, parts.state, scope_of(request), headers, lambda: parts.identity.end(origin))

@@ -22,7 +22,7 @@ async def count(request: web.Request) -> web.Response:
     body = {name: value for name, value in (await json_body(request)).items() if name != "personality"}
     wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters)
     history = await history_of(request, wanted)
-    asked = chat_body(wanted, [*history, *new_items(wanted, history, Ids("input_tokens").new)])
+    asked = chat_body(wanted, [*history, *await new_items(request, wanted, history, Ids("input_tokens").new)])
     counted = await asyncio.to_thread(lambda: prompt_tokens(asked, parts.counter(str(wanted.model))))
     if counted is None:
         raise HarnessError(

@@ -13,7 +13,7 @@ from harness.api.items import NewId, parse_items
 from harness.api.listing import list_body, paginate, parse_list_query
 from harness.api.responses import CreateResponse, parse_create
 from harness.api.validation import is_id
-from harness.errors import InvalidRequest, NotFound
+from harness.errors import InvalidRequest, NotFound, UpstreamError
 from harness.server.background import Run
 from harness.server.context import json_body, runs, scope_of, services
 from harness.server.drive import Driver
@@ -37,6 +37,8 @@ async def create(request: web.Request) -> web.StreamResponse:
         if wanted.stream:
             return await _stream(request, driver, plan)
         response = await driver.drive(plan, _nowhere)
+    if response["status"] == "failed":
+        raise failed(response)
     return web.json_response(response, headers=_headers(driver))
 
 
@@ -64,10 +66,17 @@ async def _begin(request: web.Request, wanted: CreateResponse, store: TurnStore)
     parts, scope = services(request), scope_of(request)
     history = await history_of(request, wanted)
     origin = await parts.identity.origin(scope)
-    input_items = new_items(wanted, history, origin.ids.new)
+    input_items = await new_items(request, wanted, history, origin.ids.new)
     plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now)
     headers = headers_for_upstream(request)
     return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
+
+
+def failed(response: Object) -> UpstreamError:
+    """The HTTP error for a response that failed in the middle, when nothing of it was sent: SDKs may ask again."""
+    error = response["error"]
+    status = 429 if error["code"] == "rate_limit_exceeded" else UpstreamError.status
+    return UpstreamError(error["message"], code=error["code"], http_status=status, headers={})
 
 
 async def _nowhere(_: dict[str, Any]) -> None:
@@ -131,10 +140,11 @@ async def _kept(request: web.Request, response_id: str) -> tuple[Object, list[It
     return None if response is None or before is None else (response, before)
 
 
-def new_items(wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
-    """The input as items, without references to what the history holds already.
+async def new_items(request: web.Request, wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
+    """The input as items, each reference replaced by what it names, unless the history holds that already.
 
-    Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items.
+    Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items, and NotFound
+    for a reference to nothing.
     """
     given = wanted.input or []
     message = {"type": "message", "role": "user", "content": given}
@@ -142,21 +152,29 @@ def new_items(wanted: CreateResponse, history: list[Item], new_id: NewId) -> lis
     if not items and not history:
         raise missing("input")
     known = {item["id"] for item in history if item.get("id")}
+    new: list[Item] = []
     for item in items:
-        if item["type"] == "item_reference" and item["id"] not in known:
-            raise _no_item(item["id"])
-    new = [item for item in items if item["type"] != "item_reference"]
+        if item["type"] != "item_reference":
+            new.append(item)
+        elif item["id"] not in known:
+            known.add(item["id"])
+            new.append(await _referenced(request, item["id"]))
     if wanted.conversation_id is not None:
-        _refuse_duplicates([*known, *(item["id"] for item in new)])
+        before = [item["id"] for item in history if item.get("id")]
+        _refuse_duplicates([*before, *(item["id"] for item in new)])
     return new
 
 
-def _no_item(item_id: str) -> NotFound:
-    return NotFound(
-        f"Item with id '{item_id}' not found. It is neither in the conversation nor before the previous response.",
-        hint="Send the item itself.",
-        param="input",
-    )
+async def _referenced(request: web.Request, item_id: str) -> Item:
+    found = await services(request).state.output_item(item_id) if is_id(item_id) else None
+    if found is None:
+        raise NotFound(
+            f"Item with id '{item_id}' not found. It is neither in the conversation, nor before the previous response, "
+            "nor in the output of a response that was kept.",
+            hint="Send the item itself.",
+            param="input",
+        )
+    return found
 
 
 def _refuse_duplicates(ids: list[str]) -> None:

@@ -155,6 +155,10 @@ class StateStore(TurnStore, Protocol):
         """The input items of a response, oldest first, those of the responses before it included."""
         ...
 
+    async def output_item(self, item_id: str) -> Object | None:
+        """An item that a kept response put out, by its id alone."""
+        ...
+
     async def delete_response(self, response_id: str) -> bool: ...
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> bool:

@@ -13,7 +13,7 @@ from harness.errors import InvalidRequest
 from harness.stores.protocol import Held, Object
 from harness.stores.state_items import append
 from harness.stores.state_schema import events as kept_events
-from harness.stores.state_schema import leases, responses
+from harness.stores.state_schema import leases, response_items, responses
 from harness.stores.state_transactions import Transactions, deletes
 
 _LEASE = text(
@@ -47,6 +47,7 @@ class ResponsesState(Transactions):
             elif keep:
                 row = {"id": response["id"], "data": response, "input": list(input_items)}
                 await connection.execute(insert(responses), row)
+                await _add_output(connection, response)
             return True
 
         return await self._write(work)
@@ -102,8 +103,12 @@ class ResponsesState(Transactions):
         wanted = select(responses.c.input).where(responses.c.id == response_id)
         return await self._read(lambda connection: connection.scalar(wanted))
 
+    async def output_item(self, item_id: str) -> Object | None:
+        wanted = select(response_items.c.data).where(response_items.c.id == item_id).limit(1)
+        return await self._read(lambda connection: connection.scalar(wanted))
+
     async def delete_response(self, response_id: str) -> bool:
-        # Its events go with it: ON DELETE CASCADE.
+        # Its events and its items go with it: ON DELETE CASCADE.
         statement = delete(responses).where(responses.c.id == response_id)
         return await self._write(lambda connection: deletes(connection, statement))
 
@@ -170,3 +175,10 @@ async def _end(connection: AsyncConnection, response: Object, events: Sequence[O
         raise InvalidRequest(f"Response with id '{response['id']}' does not run any more.")
     await _add_events(connection, response["id"], events)
     await _change(connection, response["id"], response)
+    await _add_output(connection, response)
+
+
+async def _add_output(connection: AsyncConnection, response: Object) -> None:
+    rows = [{"response_id": response["id"], "id": item["id"], "data": item} for item in response["output"]]
+    if rows:
+        await connection.execute(insert(response_items), rows)

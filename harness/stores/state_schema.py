@@ -62,6 +62,15 @@ responses = Table(
     Column("input", JSON, nullable=False),
 )
 
+# What kept responses put out, for requests that name an item by its id alone.
+response_items = Table(
+    "harness_response_items",
+    TABLES,
+    Column("response_id", ForeignKey(responses.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("id", Text, primary_key=True, index=True),
+    Column("data", JSON, nullable=False),
+)
+
 # What was streamed of a response in the background, but for its last event: that is the response itself.
 events = Table(
     "harness_events",

@@ -121,9 +121,9 @@ def test_a_turn_that_lost_its_lock_appends_nothing(tmp_path: Path) -> None:
             database.execute("UPDATE harness_leases SET holder = 'another' WHERE name = ?", (conversation,))
         database.close()
         at.go()
-        failed = turn.result()
-        assert (failed.status, failed.error.code) == ("failed", "server_error")
-        assert LOCKED in failed.error.message
+        with pytest.raises(openai.InternalServerError, match=LOCKED) as failed:
+            turn.result()
+        assert (failed.value.status_code, failed.value.code) == (502, "server_error")
         assert items_of(at.client, conversation) == []
 
 

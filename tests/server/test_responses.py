@@ -237,6 +237,20 @@ def test_a_reference_names_what_the_history_holds(client: OpenAI, recordings: Re
     assert texts(client, conversation.id) == ["One?", "One.", "Two?", "Two."]
 
 
+def test_a_reference_names_what_any_kept_response_put_out(client: OpenAI, recordings: Recordings) -> None:
+    """As the Vercel AI SDK continues: with no conversation, and no previous response."""
+    recordings.add(("user", "One?"), answer="One.")
+    recordings.add(("user", "One?"), ("assistant", "One."), ("user", "Two?"), answer="Two.")
+    one, two = {"role": "user", "content": "One?"}, {"role": "user", "content": "Two?"}
+    first = say(client, [one])
+    reference = {"type": "item_reference", "id": first.output[0].id}
+
+    assert say(client, [one, reference, two]).output_text == "Two."
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        say(client, [one, reference, two])
+
+
 def test_an_item_is_not_added_twice(client: OpenAI, recordings: Recordings) -> None:
     recordings.add(("user", "One?"), answer="One.")
     conversation = client.conversations.create()
@@ -432,10 +446,17 @@ def test_every_answer_conforms(client: OpenAI, recordings: Recordings, kind: str
     recordings.add(("user", "Hi"), chunks=REPLIES[kind])
     conversation = client.conversations.create()
 
-    whole = client.responses.with_raw_response.create(model="m", input="Hi")
     events = streamed(client, "Hi", conversation=conversation.id)
-
-    check_response(json.loads(whole.text))
     check_stream(events)
     for event in events:
         check_event(event)
+    if kind != "failed":
+        check_response(json.loads(client.responses.with_raw_response.create(model="m", input="Hi").text))
+
+
+def test_a_whole_response_that_fails_in_the_middle_is_an_error(client: OpenAI, recordings: Recordings) -> None:
+    recordings.add(("user", "Hi"), chunks=REPLIES["failed"])
+    with pytest.raises(openai.InternalServerError) as caught:
+        say(client, "Hi")
+    assert (caught.value.status_code, caught.value.code) == (502, "server_error")
+    assert "x-should-retry" not in caught.value.response.headers

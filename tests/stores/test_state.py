@@ -135,7 +135,7 @@ def test_a_turn_that_cannot_be_kept_whole_leaves_nothing(url: str) -> None:
         await state.create_conversation(conversation(), [])
 
         async def save(response_id: str, conversation_id: str, items: list[Object], *, keep: bool = True) -> bool:
-            response: dict[str, Any] = {"id": response_id}
+            response: dict[str, Any] = {"id": response_id, "output": []}
             return await state.save_turn(
                 response, input_items=[], conversation_id=conversation_id, new_items=items, keep=keep
             )
