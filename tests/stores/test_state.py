@@ -217,6 +217,22 @@ def test_two_states_share_one_place(shared_url: str) -> None:
     asyncio.run(main())
 
 
+def test_a_reader_sees_one_moment(shared_url: str) -> None:
+    async def main() -> None:
+        reader, writer = await asyncio.gather(open_state(shared_url), open_state(shared_url))
+        for number in range(100):
+            name = f"conv_{number}"
+            await writer.create_conversation(conversation(name), [item("msg_1"), item("msg_2")])
+            reading = [asyncio.create_task(reader.items(name)) for _ in range(5)]
+            await asyncio.sleep(0.0005 * (number % 5))
+            await writer.delete_conversation(name)
+            for found in await asyncio.gather(*reading):
+                assert found is None or ids(found) == ["msg_1", "msg_2"], "a conversation that was half gone"
+        await asyncio.gather(reader.close(), writer.close())
+
+    asyncio.run(main())
+
+
 COUNT_OFTEN = """
 import asyncio, json, sys
 from harness.stores.state import open_state
