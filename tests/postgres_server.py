@@ -71,12 +71,18 @@ def _someone(folder: Path) -> dict[str, Any]:
 
 
 def _within_reach(programs: Path, folder: Path, someone: dict[str, Any]) -> Path:
-    """The programs where that user can run them: copied, when they are inside a home of root's."""
+    """The programs where that user can run them: copied, when they are in a folder that is root's alone."""
     try:
         subprocess.run([f"{programs}/postgres", "--version"], check=True, capture_output=True, cwd=folder, **someone)
     except (OSError, subprocess.CalledProcessError):
-        shutil.copytree(programs.parent, folder / "programs")
-        return folder / "programs" / programs.name
+        install, package = programs.parent, programs.parents[1]
+        copy = folder / package.name / install.name
+        shutil.copytree(install, copy)
+        # A wheel has its shared libraries beside the package, and the programs look for them there.
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, folder / libraries.name)
+        return copy / programs.name
     return programs
 
 
