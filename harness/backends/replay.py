@@ -115,15 +115,16 @@ class ReplayBackend:
         )
 
     async def models(self, call: Call) -> Answer:
-        """Every model that a recorded listing names, then every model that a recording answers for."""
+        """Every model that a recorded listing names; where none was recorded, those that recordings answer for."""
         models: dict[str, Json] = {}
         entries = self._store.entries()
         for entry in entries:
             if endpoint_of(entry.request.path) == "/v1/models":
                 for model in self._listed(entry.name):
                     models.setdefault(str(model.get("id")), model)
-        for name in sorted({entry.request.model for entry in entries} - {""}):
-            models.setdefault(name, {"id": name, "object": "model", "created": 0, "owned_by": "harness"})
+        if not models:
+            names = sorted({entry.request.model for entry in entries} - {""})
+            models = {name: {"id": name, "object": "model", "created": 0, "owned_by": "harness"} for name in names}
         return Answer(200, JSON_TYPE, encode({"object": "list", "data": list(models.values())}))
 
     def _listed(self, name: str) -> list[dict[str, Json]]:

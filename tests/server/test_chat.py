@@ -17,7 +17,7 @@ from harness.recording.author import author
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.chunks import aggregate, is_usage_chunk
 from harness.recording.key import key
-from harness.recording.model import Exchange, Request
+from harness.recording.model import Exchange, Request, Response
 from harness.running import ServerThread
 from harness.settings import Match, Settings
 from harness.stores.directory import DirectoryStore
@@ -171,6 +171,14 @@ def test_models(tmp_path: Path, server: ServerThread) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
         client.models.retrieve("openai/n")
     assert raised.value.code == "model_not_found"
+
+
+def test_a_recorded_listing_is_the_listing(tmp_path: Path, server: ServerThread) -> None:
+    listing = {"object": "list", "data": [{"id": "n", "object": "model", "created": 1, "owned_by": "x"}]}
+    asked = Request("GET", "/v1/models", {})
+    DirectoryStore(tmp_path, Canonicalizer()).save(Exchange(asked, Response(listing)), key(asked))
+    write(tmp_path, body("q"), "x")
+    assert [model.to_dict() for model in client_at(server.base_url).models.list()] == listing["data"]
 
 
 def test_a_recording_that_was_spoiled_by_hand_is_named(tmp_path: Path, server: ServerThread) -> None:
