@@ -202,7 +202,7 @@ async def retrieve(request: web.Request) -> web.StreamResponse:
     response_id = _response_id(request)
     query = parse_retrieve_query(request.query.items())
     response = await _found(request, response_id)
-    if not query.stream:
+    if not query.stream or request.method == "HEAD":
         return web.json_response(response)
     if not response["background"]:
         raise not_streamable()
