@@ -129,7 +129,11 @@ def _check_format(given: Object | None, path: str) -> None:
 
 def _not_served(kind: str, path: str) -> InvalidRequest:
     if kind.startswith(_HOSTED):
-        message, hint = f"The tool '{kind}' is run by OpenAI alone", "Leave it out, or offer a function in its place."
+        message = f"The tool '{kind}' is run by OpenAI alone"
+        hint = (
+            "Leave it out, or offer a function in its place; recording OpenAI's own Responses API, which has it "
+            "(--responses upstream), is not in this version."
+        )
     elif kind in _ELSEWHERE:
         message, hint = f"The tool '{kind}' is not served", "Leave it out, or offer a function in its place."
     else:
