@@ -196,7 +196,8 @@ def test_a_cancelled_call_is_carried_through_and_harms_nothing(url: str) -> None
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
         assert await state.add_items("conv_1", [item("msg_last")])
-        assert ids(await state.items("conv_1"))[-1] == "msg_last"
+        # A server may still be at what was cancelled: what is last is not said.
+        assert "msg_last" in ids(await state.items("conv_1"))
 
     run(scenario, url)
 
