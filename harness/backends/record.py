@@ -22,6 +22,9 @@ from harness.stores.protocol import RecordingStore
 _NOT_RECORDED = (401, 403, 408, 409, 429)
 """An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
 
+_LAST_WORDS_SECONDS = 3.0
+"""How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
+
 _AGAIN = "Ask again; nothing was recorded."
 
 
@@ -99,7 +102,7 @@ class RecordBackend:
     async def close(self) -> None:
         """Wait for the streams in flight, so that what the upstream is still saying is kept."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=30)
+            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
         for task in self._tasks:
             task.cancel()
         await self._upstream.close()

@@ -11,12 +11,12 @@ from harness.recording.places import ABSENT
 def render_json(diff: Diff) -> str:
     """The diff as JSON text.
 
-    ``summary`` counts each of the five classes, ``added`` and ``removed``; ``pairs`` have ``name`` and ``new_name``
+    ``summary`` counts the pairs of each of the five classes; ``pairs`` have ``name`` and ``new_name``
     (files of OLD and NEW), ``test_id``, ``class`` and ``differences`` (``path``, ``old``, ``new``; null where a side
     has nothing there); ``added`` and ``removed`` have ``name`` and ``test_id``.
     """
     document = {
-        "summary": {**diff.summary, "added": len(diff.added), "removed": len(diff.removed)},
+        "summary": diff.summary,
         "pairs": [_pair(pair) for pair in diff.pairs],
         "added": [_single(single) for single in diff.added],
         "removed": [_single(single) for single in diff.removed],
