@@ -101,11 +101,12 @@ def _other(name: str, item: dict[str, Any], path: str, new_id: NewId) -> dict[st
     kind = KINDS[name]
     parse(kind.model, item, path)
     if name in ("function_call_output", "custom_tool_call_output") and isinstance(item["output"], list):
-        _parts(item["output"], f"{path}.output")
+        item = {**item, "output": _parts(item["output"], f"{path}.output")}
     shown = {**item, "id": item.get("id") or new_id(kind.prefix)}
     if kind.has_status and shown.get("status") is None:
         shown["status"] = "completed"
-    if "content" in shown and shown["content"] is None:
-        # Clients send a reasoning item back with the null that OpenAI's description does not allow in an answer.
-        del shown["content"]
+    for field in ("content", "status"):
+        if field in shown and shown[field] is None:
+            # Clients send a reasoning item back with the nulls that OpenAI's description does not allow in an answer.
+            del shown[field]
     return shown

@@ -52,8 +52,14 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> HarnessErro
 def broken_off(error: Any) -> UpstreamError:
     """The error with which an upstream ends a stream that failed."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
+    code = fields.get("code")
     return UpstreamError(
-        str(fields.get("message") or error), code=_text(fields.get("code")), type=_text(fields.get("type"))
+        str(fields.get("message") or error),
+        code=_text(code),
+        type=_text(fields.get("type")),
+        # Many upstreams write the status that they would have answered with as the code.
+        http_status=code if isinstance(code, int) and 400 <= code < 600 else None,
+        headers={},
     )
 
 

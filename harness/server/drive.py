@@ -95,9 +95,13 @@ class Driver:
                 raise refusal(answer.status, answer.body or b"", answer.headers)
             if answer.recording:
                 self.recordings.append(answer.recording)
-            yield Opened()
+            opened = False
             async with aclosing(_chunks(answer)) as chunks:
                 async for chunk in chunks:
+                    if not opened:
+                        # Not before: some upstreams begin a stream and say in its first event that they refuse.
+                        yield Opened()
+                        opened = True
                     yield Chunk(chunk)
             yield Ended(self.clock())
         except HarnessError as error:
@@ -150,11 +154,27 @@ async def _chunks(answer: Answer) -> AsyncGenerator[dict[str, Any], None]:
             yield chunk
         return
     decoder = sse.Decoder()
+    ended = False
     async with aclosing(_pieces(answer)) as pieces:
         async for piece in pieces:
             for event in decoder.feed(piece):
-                if event.data != "[DONE]":
-                    yield _checked(_object(event.data.encode()))
+                if event.data == "[DONE]":
+                    ended = True
+                    continue
+                chunk = _checked(_object(event.data.encode()))
+                ended = ended or _says_the_end(chunk)
+                yield chunk
+    if not ended:
+        raise UpstreamError(
+            "The upstream ended its stream before the answer was complete.", hint="Ask again.", headers={}
+        )
+
+
+def _says_the_end(chunk: dict[str, Any]) -> bool:
+    """Whether a chunk has a finish reason: how a stream without ``[DONE]`` is known to be complete."""
+    choices = chunk.get("choices")
+    rows = choices if isinstance(choices, list) else []
+    return any(isinstance(choice, dict) and choice.get("finish_reason") for choice in rows)
 
 
 async def _pieces(answer: Answer) -> AsyncGenerator[bytes, None]:

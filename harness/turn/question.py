@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.api.errors import invalid_value
 from harness.api.responses import HANDED_ON, CreateResponse
 from harness.turn.calls import check_calls
 from harness.turn.messages import Item, to_messages
@@ -22,6 +23,8 @@ def chat_body(
         toolbox.recall(items)
     check_calls(items)
     body: dict[str, Any] = {"model": wanted.model, "messages": to_messages(items, wanted.instructions)}
+    if not body["messages"]:
+        raise invalid_value("input", "Invalid 'input': nothing in it can be said in a chat completion.")
     body |= {name: getattr(wanted, name) for name in HANDED_ON if getattr(wanted, name) is not None}
     if wanted.max_output_tokens is not None:
         body["max_completion_tokens"] = wanted.max_output_tokens

@@ -227,3 +227,19 @@ def test_any_json_is_parsed_or_refused_and_what_is_parsed_can_be_sent(value: Any
     else:
         assert parse_items(items, "items", Ids("other").new) == items
         json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_what_an_answer_must_show_is_filled_in() -> None:
+    image = {"type": "input_image", "image_url": "data:,"}
+    given = [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "content": None, "status": None},
+        {"type": "function_call_output", "call_id": "c", "output": [image]},
+        {"type": "custom_tool_call", "call_id": "d", "name": "n", "input": ""},
+        {"type": "local_shell_call_output", "id": "lsho_1", "output": "{}"},
+    ]
+    reasoning, output, call, shell = parse_items(given, "items", lambda prefix: f"{prefix}_new")
+
+    assert reasoning == {"type": "reasoning", "id": "rs_1", "summary": []}
+    assert output["output"] == [{**image, "detail": "auto"}]
+    assert call["status"] == "completed"
+    assert shell == given[3]

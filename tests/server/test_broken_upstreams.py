@@ -1,0 +1,55 @@
+"""Responses over an upstream that refuses late or stops early, live: nothing is recorded that would notice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+
+from harness.running import ServerThread
+from harness.settings import Mode, Settings
+from tests.scripted_upstream import chunk, scripted, stream
+
+
+def refused(answer: bytes, tmp_path: Path, ask: Callable[[OpenAI], Any]) -> openai.APIStatusError:
+    with scripted(answer) as upstream:
+        settings = Settings(mode=Mode.LIVE, recordings=tmp_path, upstream=upstream.url)
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as client:
+            with pytest.raises(openai.APIStatusError) as raised:
+                ask(client)
+    return raised.value
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_an_error_in_the_first_event_is_an_http_error(tmp_path: Path, streamed: bool) -> None:
+    error = {"error": {"message": "slow down", "type": "rate_limit_error", "code": 429}}
+    raised = refused(
+        stream(error), tmp_path, lambda client: client.responses.create(model="m", input="Hi", stream=streamed)
+    )
+    assert raised.status_code == 429
+    assert "slow down" in str(raised)
+
+
+@pytest.mark.parametrize("chunks", [(), (chunk("half an"),)], ids=["nothing", "half"])
+def test_a_whole_answer_that_stops_early_is_an_error(tmp_path: Path, chunks: tuple[dict[str, Any], ...]) -> None:
+    answer = stream(*chunks, done=False)
+    raised = refused(answer, tmp_path, lambda client: client.responses.create(model="m", input="Hi"))
+    assert raised.status_code == 502
+
+
+def test_a_stream_that_stops_early_has_failed_and_adds_nothing(tmp_path: Path) -> None:
+    with scripted(stream(chunk("half an"), done=False)) as upstream:
+        settings = Settings(mode=Mode.LIVE, recordings=tmp_path, upstream=upstream.url)
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x") as client:
+            conversation = client.conversations.create()
+            asked = client.responses.create(model="m", input="Hi", stream=True, conversation=conversation.id)
+            assert [event.type for event in asked][-1] == "response.failed"
+            assert client.conversations.items.list(conversation.id).data == []
+
+
+def test_items_without_words_are_no_question(tmp_path: Path) -> None:
+    trigger: Any = [{"type": "compaction_trigger"}]
+    raised = refused(b"", tmp_path, lambda client: client.responses.create(model="m", input=trigger))
+    assert (raised.status_code, raised.code) == (400, "invalid_value")
