@@ -146,6 +146,18 @@ def _plain_functions(body: dict[str, Json]) -> dict[str, Json]:
     return body
 
 
+def _plain_calls(body: dict[str, Json]) -> dict[str, Json]:
+    """Beside tool calls, no content is an empty text, null or absent, and some servers keep a stream's ``index``."""
+    for message in _messages(body):
+        calls = message.get("tool_calls")
+        if isinstance(calls, list) and calls and message.get("content") == "":
+            del message["content"]
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                call.pop("index", None)
+    return body
+
+
 def _numbered_calls(body: dict[str, Json]) -> dict[str, Json]:
     """Tool-call ids are random: they become ``call_0``, ``call_1``, … in order of appearance."""
     names: dict[str, str] = {}
@@ -177,6 +189,7 @@ _RULES: tuple[Rule, ...] = (
     _one_name_for_the_limit,
     _bare_text,
     _plain_functions,
+    _plain_calls,
     _numbered_calls,
 )
 

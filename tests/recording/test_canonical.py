@@ -345,3 +345,17 @@ def test_a_user_may_replace_what_a_pattern_finds() -> None:
 def test_a_pattern_that_is_none_is_an_error_that_names_it() -> None:
     with pytest.raises(SettingsError, match=r"'\(' is not a regular expression"):
         replacing("(", "")
+
+
+def test_no_content_beside_a_call_is_none_however_it_is_written() -> None:
+    call = {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+    def saying(**content: Any) -> str:
+        return fingerprint(chat(messages=[{"role": "assistant", "tool_calls": [call], **content}]))
+
+    assert saying(content="") == saying(content=None) == saying()
+    assert saying(content="Let me see.") != saying()
+    assert saying(tool_calls=[{**call, "index": 0}]) == saying()
+    assert fingerprint(chat(messages=[{"role": "user", "content": ""}])) != fingerprint(
+        chat(messages=[{"role": "user"}])
+    )
