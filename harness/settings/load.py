@@ -1,0 +1,57 @@
+"""Settings: flags, then the environment, then ``[tool.harness]`` in pyproject.toml, then defaults."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import SettingsError
+from harness.settings import tables, values
+from harness.settings.model import DEFAULT_UPSTREAM, Settings
+from harness.settings.sources import Given, project_table
+
+
+def load(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    directory: Path,
+    *,
+    here: Path | None = None,
+    flag_prefix: str = "--",
+) -> Settings:
+    """The settings that hold in ``directory``.
+
+    ``flags`` are those that were given (None means not given). A relative path is relative to the pyproject.toml that
+    it stands in; one of a flag or a variable to ``here``, the default one to ``directory`` (which ``here`` is unless it
+    is given). Raises SettingsError for a value that cannot be what was meant; nothing falls back to a default in
+    silence.
+    """
+    file, table = project_table(directory)
+    given = Given(flags, flag_prefix, environ, here or directory, table, file, directory)
+    mode = given.find("mode", "replay")
+    return Settings(
+        mode=values.parse_mode(mode.value, mode.source),
+        recordings=values.place(given.find("recordings", "recordings")),
+        upstream=values.upstream(given.find("upstream", DEFAULT_UPSTREAM)),
+        strict=values.truth(given.find("strict", "false")),
+        state=values.state(given.find("state", ":memory:")),
+        api_key=values.api_key(environ),
+        upstream_names=tables.upstream_names(table),
+        upstream_parameters=tables.upstream_parameters(table.get("upstream_parameters", [])),
+        match=tables.match(table.get("match", {})),
+    )
+
+
+def check(settings: Settings) -> None:
+    """Raises SettingsError where the disk says that a run with these settings cannot do its work."""
+    place = settings.recordings
+    if place.exists() and not place.is_dir():
+        raise SettingsError(f"recordings: {place} is not a directory.", hint="Name a directory, or one to be made.")
+    if not settings.mode.writes:
+        return
+    there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"recordings: nothing can be written to {place}: {there} does not allow it.",
+            hint="Mend its permissions, or name another directory.",
+        )

@@ -1,0 +1,55 @@
+"""What can be chosen: the modes, and every setting with its default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+DEFAULT_UPSTREAM = "https://api.openai.com/v1"
+
+NO_KEY = "harness"
+"""The API key that the harness gives to clients where none is needed; it is never sent to an upstream."""
+
+
+class Mode(StrEnum):
+    """What happens to an inference request."""
+
+    REPLAY = "replay"
+    RECORD = "record"
+    RECORD_IF_MISSING = "record-if-missing"
+    LIVE = "live"
+
+    @property
+    def needs_upstream(self) -> bool:
+        return self is not Mode.REPLAY
+
+    @property
+    def writes(self) -> bool:
+        """Whether recordings are written."""
+        return self in (Mode.RECORD, Mode.RECORD_IF_MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The user's own rules for what makes requests equal, from ``[tool.harness.match]``."""
+
+    ignore: Sequence[str] = ()
+    replace: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
+
+    What may hold a secret is not in its ``repr``: tests that fail show the values of fixtures.
+    """
+
+    mode: Mode = Mode.REPLAY
+    recordings: Path = Path("recordings")
+    upstream: str = DEFAULT_UPSTREAM
+    strict: bool = False
+    state: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    upstream_names: Sequence[str] = ("openai",)
+    upstream_parameters: Sequence[str] = ()
+    match: Match = Match()

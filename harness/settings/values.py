@@ -1,0 +1,77 @@
+"""One value as it was written, made into what it means. Each raises SettingsError and names the source."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from harness.errors import SettingsError
+from harness.settings.model import DEFAULT_UPSTREAM, NO_KEY, Mode
+from harness.settings.sources import Found
+
+_NO_KEYS = ("", NO_KEY, "none")
+
+
+def parse_mode(value: Any, source: str = "mode") -> Mode:
+    """One of the four modes, in capitals or not. Raises SettingsError for anything else."""
+    try:
+        return Mode(str(value).strip().lower())
+    except ValueError:
+        raise SettingsError(f"{source}: {value!r} is not a mode.", hint=f"Use one of: {', '.join(Mode)}.") from None
+
+
+def as_text(found: Found) -> str:
+    if not isinstance(found.value, str | Path):
+        raise SettingsError(f"{found.source}: {found.value!r} is not text.", hint="Write it in quotes.")
+    if not str(found.value).strip():
+        raise SettingsError(f"{found.source} is empty.", hint="Name a place, or leave it out.")
+    return str(found.value)
+
+
+def place(found: Found) -> Path:
+    return found.base / as_text(found)
+
+
+def state(found: Found) -> str | None:
+    """None for memory, a URL as it is, or a path from the root."""
+    text = as_text(found)
+    if text == ":memory:":
+        return None
+    return text if "://" in text else str(found.base / text)
+
+
+def upstream(found: Found) -> str:
+    source, text = found.source, str(found.value).strip()
+    hint = f"Write it like {DEFAULT_UPSTREAM}, the /v1 included."
+    parts = _split(text)
+    if parts is None:
+        raise SettingsError(f"{source}: {found.value!r} is not a base URL.", hint=hint)
+    if "@" in parts.netloc:
+        # Not shown: it is most likely a password.
+        raise SettingsError(f"{source}: the URL holds a name or a password.", hint="Put the key into OPENAI_API_KEY.")
+    if parts.query or parts.fragment:
+        raise SettingsError(f"{source}: a base URL ends with its path; {text!r} does not.", hint=hint)
+    return text.rstrip("/")
+
+
+def _split(text: str) -> SplitResult | None:
+    """A web address in parts; None for what is none."""
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_address and not any(map(str.isspace, text)) else None
+
+
+def truth(found: Found) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    word = str(found.value).strip().lower()
+    if word not in words:
+        raise SettingsError(f"{found.source}: {found.value!r} is neither true nor false.", hint="Use true or false.")
+    return words[word]
+
+
+def api_key(environ: Mapping[str, str]) -> str | None:
+    key = environ.get("OPENAI_API_KEY", "").strip()
+    return None if key.lower() in _NO_KEYS else key
