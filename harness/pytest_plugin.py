@@ -22,12 +22,13 @@ _OPTIONS = {
     "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
     "recordings": ("DIR", "where recordings are kept (default: recordings, at the root); else HARNESS_RECORDINGS"),
     "upstream": ("URL", "the provider's base URL (default: OpenAI's); else HARNESS_UPSTREAM"),
+    "responses": ("WHO", "who answers for responses and conversations: local (default) or upstream"),
     "state": ("PATH", "where conversations and responses are kept (default: in memory); else HARNESS_STATE"),
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The flags ``--harness-mode`` and likewise ``-recordings``, ``-upstream``, ``-state``, ``-strict``."""
+    """The flags ``--harness-mode`` and, likewise, one for each of the other settings."""
     group = parser.getgroup("harness", "record and replay of language models")
     for name, (metavar, text) in _OPTIONS.items():
         group.addoption(f"--harness-{name}", metavar=metavar, help=text)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
 from harness.backends.protocol import Backend
-from harness.backends.record import RecordBackend, RecordIfMissingBackend
+from harness.backends.record import RecordBackend
+from harness.backends.record_if_missing import RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
@@ -47,6 +48,7 @@ async def build(settings: Settings) -> Parts:
         settings.upstream_names,
         settings.upstream_parameters,
         TokenCounter(settings.upstream_names).counter,
+        local_responses=settings.responses == "local",
     )
     return Parts(settings, services, journal, store)
 

@@ -44,7 +44,7 @@ class ScriptedUpstream:
 
     answers: list[bytes]
     cut: int | None = None
-    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    requests: list[tuple[str, Any]] = field(default_factory=list)
     port: int = 0
     pause: threading.Event | None = None
     pause_after: bytes = b"\r\n\r\n"
@@ -64,8 +64,8 @@ class ScriptedUpstream:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             lengths = [line for line in head.lower().split("\r\n") if line.startswith("content-length:")]
-            body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b"{}"
-            self.requests.append((head, json.loads(body)))
+            body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b""
+            self.requests.append((head, _decoded(body)))
             answer = self._answer()[: self.cut]
             start = answer.find(self.pause_after) + len(self.pause_after) if self.pause else 0
             writer.write(answer[:start])
@@ -79,6 +79,14 @@ class ScriptedUpstream:
             pass  # The harness went away: nothing left to say.
         finally:
             writer.close()
+
+
+def _decoded(body: bytes) -> Any:
+    """JSON, an empty object for nothing, and any other body as it came."""
+    try:
+        return json.loads(body or b"{}")
+    except ValueError:
+        return body
 
 
 @contextmanager

@@ -16,16 +16,17 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event: its data (lines joined by newlines) and its name, ``message`` when none was given."""
+    """One server-sent event: its data (lines joined by newlines), its name, ``message`` when none was given, its id."""
 
     data: str
     name: str = "message"
+    id: str | None = None
 
 
 class Decoder:
     """Turns bytes, cut anywhere (inside a character, between CR and LF), into events.
 
-    Comments, ids and retry times are passed over; an event that the end of the stream cuts off is dropped, as the
+    Comments and retry times are passed over; an event that the end of the stream cuts off is dropped, as the
     standard wants it. Bytes that are not UTF-8 become U+FFFD.
     """
 
@@ -35,6 +36,12 @@ class Decoder:
         self._after_cr = False
         self._data: list[str] = []
         self._name = ""
+        self._id: str | None = None
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether an event has begun that has not ended."""
+        return bool(self._rest or self._data)
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that ``data`` completes."""
@@ -53,8 +60,8 @@ class Decoder:
 
     def _line(self, line: str) -> Event | None:
         if not line:
-            event = Event("\n".join(self._data), self._name or "message") if self._data else None
-            self._data, self._name = [], ""
+            event = Event("\n".join(self._data), self._name or "message", self._id) if self._data else None
+            self._data, self._name, self._id = [], "", None
             return event
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -62,19 +69,21 @@ class Decoder:
             self._data.append(value)
         elif field == "event":
             self._name = value
+        elif field == "id":
+            self._id = value
         return None
 
 
-def encode(data: str, name: str | None = None) -> bytes:
-    """One event as bytes, ``event:`` (where it has a name) and ``data:`` together.
+def encode(data: str, name: str | None = None, event_id: str | None = None) -> bytes:
+    """One event as bytes, ``event:`` and ``id:`` (where it has them) and ``data:`` together.
 
     A CR in the data becomes a newline: the protocol knows no difference.
     """
-    head = f"event: {name}\n" if name else ""
+    head = (f"event: {name}\n" if name else "") + (f"id: {event_id}\n" if event_id is not None else "")
     lines = "".join(f"data: {line}\n" for line in _LINE_END.split(data))
     return f"{head}{lines}\n".encode()
 
 
-def encode_json(value: Any, name: str | None = None) -> bytes:
+def encode_json(value: Any, name: str | None = None, event_id: str | None = None) -> bytes:
     """One event whose data is JSON, as compact as OpenAI sends it."""
-    return encode(compact(value), name)
+    return encode(compact(value), name, event_id)

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from harness.backends.protocol import Answer, Call
 from harness.errors import HarnessError, UpstreamError
-from harness.recording.answer import JSON_TYPE, encode
+from harness.recording.answer import encode
 from harness.recording.mcp import LIST_PATH
-from harness.recording.model import Json
+from harness.recording.model import JSON_TYPE, Json
 
 if TYPE_CHECKING:
     import httpx2

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Protocol
 
 from harness.api.body import parse_object
-from harness.recording.model import Request
+from harness.recording.bodies import base_type, request_body
+from harness.recording.model import JSON_TYPE, Request
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Call:
 
     ``raw`` is the body as it came, byte for byte; ``headers`` are those that an upstream is to see, names in lower
     case. ``target`` is the address of the server that is meant where it is not the configured upstream (an MCP server).
+    ``query`` is the URL's, sorted. ``content_type`` is what the client says that the body is; None where the endpoint
+    takes a JSON object, whatever the client says.
     """
 
     method: str
@@ -23,19 +26,25 @@ class Call:
     scope: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    query: str = ""
+    content_type: str | None = None
 
     @cached_property
     def request(self) -> Request:
-        """The request with its body decoded, on first need. Raises InvalidRequest when it is not a JSON object."""
-        return Request(self.method, self.path, parse_object(self.raw), self.scope)
+        """The request with its body decoded, on first need. Raises InvalidRequest when it is not what it should be."""
+        if self.content_type is None:
+            return Request(self.method, self.path, parse_object(self.raw), self.scope, self.query)
+        body = request_body(self.raw, self.content_type)
+        media_type = base_type(self.content_type) if self.raw else JSON_TYPE
+        return Request(self.method, self.path, body, self.scope, self.query, media_type or JSON_TYPE)
 
 
 @dataclass(slots=True)
 class Answer:
     """A backend's answer: ``body`` when all of it is there, else ``stream``, byte pieces as they arrive.
 
-    ``body`` may be a whole event stream too: ``media_type`` says which. ``recording`` names the recording that
-    answered. A stream's consumer that stops early calls ``aclose`` on it.
+    ``body`` may be a whole event stream too: ``media_type``, the value of Content-Type, says which. ``recording`` names
+    the recording that answered. A stream's consumer that stops early calls ``aclose`` on it.
     """
 
     status: int

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call
 from harness.errors import RecordingError, RecordingNotFound
-from harness.recording.answer import JSON_TYPE, Rendered, encode, render
+from harness.recording.answer import Rendered, encode, render
+from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.key import key
 from harness.recording.lookup import nth, select
-from harness.recording.model import Json, Request
+from harness.recording.model import JSON_TYPE, Json, Request
 from harness.recording.near_miss import miss_error, near_miss
 from harness.stores.protocol import RecordingStore
 
@@ -58,7 +59,7 @@ class ReplayBackend:
 
     def find(self, call: Call) -> Answer | None:
         """The recorded answer to a call; None when no recording answers it."""
-        digest = hashlib.blake2b(f"{call.path}\n{call.scope}\n".encode() + call.raw, digest_size=16).digest()
+        digest = _digest(call)
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
             known = self._look_up(call.request)
@@ -71,7 +72,7 @@ class ReplayBackend:
         name = nth(known.names, self._counts[known.turn])
         rendered = known.prepared.get(name) or self._prepare(known, name, call.request)
         self._journal.write(Line(Outcome.REPLAYED, call.scope, call.path, known.model, recording=name))
-        return Answer(rendered.status, rendered.media_type, rendered.body, recording=name)
+        return Answer(rendered.status, rendered.media_type, rendered.body, recording=name, headers=rendered.headers)
 
     def forget(self, scope: str | None) -> None:
         for turn in [turn for turn in self._counts if turn[0] == scope]:
@@ -142,3 +143,11 @@ class ReplayBackend:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+def _digest(call: Call) -> bytes:
+    """What prepared answers are kept under: the raw request, but of a form, whose boundary is random, the key."""
+    if is_multipart(call.content_type or ""):
+        return hashlib.blake2b(key(call.request).encode(), digest_size=16).digest()
+    head = f"{call.method} {call.path}?{call.query}\n{call.content_type}\n{call.scope}\n"
+    return hashlib.blake2b(head.encode() + call.raw, digest_size=16).digest()

@@ -2,19 +2,21 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
+from yarl import URL
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call
 from harness.errors import DO_NOT_RETRY, UpstreamError
-from harness.recording.answer import STREAM_TYPE
+from harness.recording.bodies import base_type, is_multipart
 from harness.recording.canonical import bare_model, endpoint_of
+from harness.recording.headers import served
+from harness.recording.model import JSON_TYPE, STREAM_TYPE
+from harness.recording.transcript import is_stream
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)
-_PASSED_BACK = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "openai-processing-ms")
-_PASSED_BACK_PREFIX = "x-ratelimit-"
 _PLACEHOLDER_KEYS = ("", "none", "null", "dummy", "harness")
 
 
@@ -39,7 +41,7 @@ class UpstreamBackend:
             self._journal.write(Line(Outcome.FAILED, call.scope, call.path, call.request.model, error=error))
             raise
         if answer.stream is not None:
-            answer.stream = _whole_events(answer.stream)
+            answer.stream = _whole_pieces(answer.stream, answer.media_type)
         outcome = Outcome.LIVE if answer.status < 400 else Outcome.FAILED
         self._journal.write(Line(outcome, call.scope, call.path, call.request.model))
         return answer
@@ -49,17 +51,21 @@ class UpstreamBackend:
 
     async def ask(self, call: Call) -> Answer:
         """The upstream's answer: a stream where it sends one, whatever its status. Raises UpstreamError."""
-        url = self._base_url + endpoint_of(call.path).removeprefix("/v1")
-        data = self._body(call) if call.method != "GET" else None
+        data = self._body(call) if call.raw or call.method not in ("GET", "HEAD", "DELETE") else None
         try:
-            response = await self._open().request(call.method, url, data=data, headers=self._headers(call))
-            headers = _passed_back(response.headers)
-            if response.content_type == STREAM_TYPE:
-                return Answer(response.status, STREAM_TYPE, stream=self._pieces(response), headers=headers)
+            response = await self._open().request(call.method, self._url(call), data=data, headers=self._headers(call))
+            headers, media_type = served(response.headers), response.headers.get("Content-Type", "")
+            if is_stream(media_type):
+                return Answer(response.status, media_type, stream=self._pieces(response), headers=headers)
             async with response:
-                return Answer(response.status, response.content_type, await response.read(), headers=headers)
+                return Answer(response.status, media_type, await response.read(), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
+
+    def _url(self, call: Call) -> URL:
+        # The path and the query stand as the client wrote them: what is percent-encoded stays so.
+        query = f"?{call.query}" if call.query else ""
+        return URL(self._base_url + endpoint_of(call.path).removeprefix("/v1") + query, encoded=True)
 
     async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         try:
@@ -81,12 +87,14 @@ class UpstreamBackend:
         )
 
     def _body(self, call: Call) -> bytes:
+        if is_multipart(call.content_type or ""):
+            return call.raw
         model = call.request.model
         bare = bare_model(model, self._names)
         return call.raw if bare == model else json.dumps({**call.request.body, "model": bare}).encode()
 
     def _headers(self, call: Call) -> dict[str, str]:
-        headers = {"content-type": "application/json"} | dict(call.headers)
+        headers = {"content-type": call.content_type or JSON_TYPE} | dict(call.headers)
         if self._sent_key(call) is None:
             headers.pop("authorization", None)
             if self._api_key:
@@ -122,24 +130,18 @@ class UpstreamBackend:
             await self._session.close()
 
 
-async def _whole_events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes, cut where events end: after a break, an error can be told in an event of its own."""
+async def _whole_pieces(pieces: AsyncIterator[bytes], media_type: str) -> AsyncIterator[bytes]:
+    """The same bytes, cut where events or lines end: after a break, an error can be told in a piece of its own."""
+    boundary = rb"\n\n|\r\n\r\n" if base_type(media_type) == STREAM_TYPE else rb"\n"
     rest = b""
     async for piece in pieces:
         rest += piece
-        *_, end = [0, *(found.end() for found in re.finditer(rb"\n\n|\r\n\r\n", rest))]
+        *_, end = [0, *(found.end() for found in re.finditer(boundary, rest))]
         if end:
             yield rest[:end]
             rest = rest[end:]
     if rest:
         yield rest
-
-
-def _passed_back(headers: Mapping[str, str]) -> dict[str, str]:
-    lower = {name.lower(): value for name, value in headers.items()}
-    return {
-        name: value for name, value in lower.items() if name in _PASSED_BACK or name.startswith(_PASSED_BACK_PREFIX)
-    }
 
 
 def _words(error: Exception) -> str:

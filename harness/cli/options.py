@@ -17,6 +17,11 @@ _OPTIONS = (
     click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1)."),
     click.option("--strict", is_flag=True, default=None, help="Answer by key alone; no fall-back by fingerprint."),
     click.option(
+        "--responses",
+        metavar="WHO",
+        help="Who answers responses and conversations: local (default) or upstream.",
+    ),
+    click.option(
         "--state", metavar="PATH", help="SQLite file or database URL for conversations and responses (default: memory)."
     ),
 )

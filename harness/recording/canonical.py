@@ -18,8 +18,10 @@ from harness.recording.model import Json, Request
 Rule: TypeAlias = Callable[[dict[str, Json]], dict[str, Json]]
 
 _UNREAD = ("user", "metadata", "store", "safety_identifier", "prompt_cache_key")
-_CHUNKED = ("/v1/chat/completions", "/v1/completions")
+CHUNKED = ("/v1/chat/completions", "/v1/completions")
 """Where a stream can answer a whole request and the reverse."""
+JSON_ENDPOINTS = (*CHUNKED, "/v1/embeddings", "/v1/messages", "/v1/models")
+"""What answers in JSON, whatever a server calls it."""
 _SCHEMAS = ("parameters", "schema", "input_schema")
 
 
@@ -41,13 +43,17 @@ class Canonicalizer:
     rules: Sequence[Rule] = ()
 
     def canonical(self, request: Request) -> dict[str, Json]:
-        """``{"method", "endpoint", "body"}`` of a request, free of what no model reads. The scope is not part of it."""
+        """``{"method", "endpoint", "body"}`` of a request, free of what no model reads. The scope is not part of it.
+
+        Where the URL has a query, there is a ``query`` as well.
+        """
         body, endpoint = copy.deepcopy(request.body), endpoint_of(request.path)
         if isinstance(body, dict):
-            either_way = (_either_way,) if endpoint in _CHUNKED else ()
+            either_way = (_either_way,) if endpoint in CHUNKED else ()
             for rule in (*_RULES, *either_way, self._bare_model, *self.rules):
                 body = rule(body)
-        return {"method": request.method, "endpoint": endpoint, "body": body}
+        query = {"query": request.query} if request.query else {}
+        return {"method": request.method, "endpoint": endpoint, "body": body, **query}
 
     def fingerprint(self, request: Request) -> str:
         """SHA-256 of the canonical request, 64 hex digits."""

@@ -12,8 +12,9 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from harness.errors import RecordingError
+from harness.recording.bodies import content
 from harness.recording.canonical import endpoint_of
-from harness.recording.model import Exchange, Json, Request, Response
+from harness.recording.model import JSON_TYPE, Exchange, Json, Request, Response
 
 Document: TypeAlias = dict[str, Json]
 
@@ -62,7 +63,7 @@ def dumps(document: Document) -> str:
 def to_exchange(document: Document) -> Exchange:
     """What a document records. Raises RecordingError when a part that an answer needs is missing."""
     request, response = document["request"], document["response"]
-    provider, path = _provider_and_path(request.get("url"))
+    provider, path, query = _parts_of(request.get("url"))
     scope = document.get("test_id")
     if not isinstance(scope, str | None):
         raise _broken('"test_id" is neither text nor null')
@@ -72,10 +73,13 @@ def to_exchange(document: Document) -> Exchange:
             path=path,
             body=request["body"] if "body" in request else request.get("payload"),
             scope=scope,
+            query=query,
+            media_type=str(request.get("media_type", JSON_TYPE)),
         ),
         _error(response) if response.get("is_exception") else _response(endpoint_of(path), response),
         provider=provider,
         metadata=request.get("provider_metadata"),
+        ids=_texts(document, "id_normalization_mapping"),
     )
 
 
@@ -83,14 +87,30 @@ def _broken(what: str) -> RecordingError:
     return RecordingError(f"not a recording: {what}", hint="Record it again, or restore the file.")
 
 
-def _provider_and_path(url: Json) -> tuple[str, str]:
+def _parts_of(url: Json) -> tuple[str, str, str]:
+    """Scheme and host, path, query."""
     if not isinstance(url, str):
         raise _broken('"request" has no "url"')
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise _broken(f'"url" is not a URL: {error}') from error
-    return f"{parts.scheme}://{parts.netloc}", parts.path
+    return f"{parts.scheme}://{parts.netloc}", parts.path, parts.query
+
+
+def _texts(holder: dict[str, Json], name: str) -> dict[str, str]:
+    """An optional object of texts."""
+    value = holder.get(name) or {}
+    if not isinstance(value, dict):
+        raise _broken(f'"{name}" is not an object')
+    return {str(key): str(item) for key, item in value.items()}
+
+
+def _media_type(response: dict[str, Json]) -> str | None:
+    value = response.get("media_type")
+    if not isinstance(value, str | None):
+        raise _broken('"media_type" is not text')
+    return value
 
 
 def _error(response: dict[str, Json]) -> Response:
@@ -102,20 +122,33 @@ def _error(response: dict[str, Json]) -> Response:
         message = response.get("exception_message") or data.get("message") or "recorded error"
         body = {"message": message, "type": "server_error", "param": None, "code": None}
     # An SDK's error holds what is inside "error"; whatever else an upstream sent is kept whole.
-    return Response(data.get("raw_body", {"error": body}), status=_status(data.get("status_code") or 500))
+    return Response(
+        data.get("raw_body", {"error": body}),
+        status=_status(data.get("status_code") or 500),
+        media_type=_media_type(response),
+        headers=_texts(response, "headers"),
+    )
 
 
 def _response(endpoint: str, response: dict[str, Json]) -> Response:
     if "body" not in response:
         raise _broken('"response" has no "body"')
-    body, status = response["body"], _status(response.get("status", 200))
-    if response.get("is_streaming"):
-        if not isinstance(body, list):
-            raise _broken('a stream whose "body" is not a list')
-        return Response([_unwrap(item) for item in body], is_streaming=True, status=status)
-    if isinstance(body, list) and (endpoint == _LISTING or (body and all(map(_is_labelled, body)))):
+    body, is_streaming = response["body"], bool(response.get("is_streaming"))
+    if is_streaming and not isinstance(body, list):
+        raise _broken('a stream whose "body" is not a list')
+    if is_streaming:
+        body = [_unwrap(item) for item in body]
+    elif isinstance(body, list) and (endpoint == _LISTING or (body and all(map(_is_labelled, body)))):
         body = {**response.get("envelope", {"object": "list"}), "data": [_unwrap(item) for item in body]}
-    return Response(_unwrap(body), status=status)
+    timings = response.get("timings")
+    return Response(
+        _unwrap(body),
+        is_streaming,
+        _status(response.get("status", 200)),
+        _media_type(response),
+        _texts(response, "headers"),
+        timings if isinstance(timings, dict) else None,
+    )
 
 
 def _status(value: Json) -> int:
@@ -135,21 +168,24 @@ def _unwrap(value: Json) -> Json:
 def to_document(exchange: Exchange) -> Document:
     """The document of a new recording, in format 1. The same exchange gives the same document every time."""
     request, endpoint = exchange.request, endpoint_of(exchange.request.path)
+    query = f"?{request.query}" if request.query else ""
     written: dict[str, Json] = {
         "method": request.method,
-        "url": file_url(exchange.provider, request.path),
+        "url": file_url(exchange.provider, request.path) + query,
         "headers": {},
         "body": request.body,
         "endpoint": endpoint,
         "model": request.model,
     }
+    if request.media_type != JSON_TYPE:
+        written["media_type"] = request.media_type
     if exchange.metadata:
         written["provider_metadata"] = exchange.metadata
     return {
         "test_id": request.scope,
         "request": written,
-        "response": _written_response(endpoint, exchange.response),
-        "id_normalization_mapping": {},
+        "response": _written_response(endpoint, exchange.response) | _beside(exchange.response),
+        "id_normalization_mapping": dict(exchange.ids),
     }
 
 
@@ -170,6 +206,16 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return "." not in host or host.endswith(_LOCAL_ENDINGS)
     return True
+
+
+def _beside(response: Response) -> dict[str, Json]:
+    """The optional keys that stand beside a body."""
+    beside = {
+        "media_type": response.media_type,
+        "headers": dict(sorted(response.headers.items())),
+        "timings": response.timings,
+    }
+    return {name: value for name, value in beside.items() if value not in (None, {})}
 
 
 def _written_response(endpoint: str, response: Response) -> dict[str, Json]:
@@ -195,7 +241,9 @@ def _written_response(endpoint: str, response: Response) -> dict[str, Json]:
 def _written_error(response: Response) -> dict[str, Json]:
     body = response.body
     inner = body.get("error") if isinstance(body, dict) else None
-    message = f"Error code: {response.status} - {body}"
+    text = content(body, response.media_type or "")
+    said = body if text is None else text.decode(errors="replace")
+    message = f"Error code: {response.status} - {said}"
     data: dict[str, Json] = {
         "category": "provider_sdk",
         "provider": "openai",

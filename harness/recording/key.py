@@ -17,9 +17,11 @@ def key(request: Request) -> str:
 
     The rule is that of OGX's recordings: Python's default JSON separators and ASCII escapes over sorted keys, the path
     of the URL as ``endpoint``, and ``test_id`` there even when null, but left out for model listings. Secrets in the
-    body are redacted first, so that what is on disk hashes as what was sent.
+    body are redacted first, so that what is on disk hashes as what was sent. The query is hashed where there is one.
     """
     hashed: dict[str, Any] = {"method": request.method, "endpoint": request.path, "body": redact(request.body)}
+    if request.query:
+        hashed["query"] = redact(request.query)
     if endpoint_of(request.path) != "/v1/models":
         hashed["test_id"] = request.scope
     return digest(hashed)

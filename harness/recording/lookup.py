@@ -52,7 +52,8 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 def distance(one: Request, other: Request) -> int:
     """In how many places two raw requests differ."""
-    return len(places(other.body, one.body)) + (one.path != other.path) + (one.method != other.method)
+    beside = (one.path != other.path, one.method != other.method, one.query != other.query)
+    return len(places(other.body, one.body)) + sum(beside)
 
 
 def nth(sequence: Sequence[T], number: int) -> T:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from harness.recording.key import completion_id
 from harness.recording.model import Json
 
+_NEVER = "1970-01-01T00:00:00Z"
+
 
 def normalizer(key: str) -> Callable[[Json], Json]:
     """A function that normalizes one answer: call it with the whole, or with each chunk in order.
 
     It remembers the tool calls that it has seen, so that every chunk of a call gets the same id; make a new one for
-    every answer. Values that are not chat or text completions (embeddings, model lists, errors) come back unchanged.
+    every answer. Values that are not chat or text completions (embeddings, model lists, errors) come back unchanged,
+    but for the padding of events and what Ollama's own API says of the hour and of its machine.
     """
     names: dict[str, str] = {}
 
@@ -26,8 +29,10 @@ def normalizer(key: str) -> Callable[[Json], Json]:
         return names[upstream_id]
 
     def normalize(value: Json) -> Json:
-        if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+        if not isinstance(value, dict):
             return value
+        if not isinstance(value.get("choices"), list):
+            return _without_noise(value)
         stable = {name: item for name, item in value.items() if name != "obfuscation"}
         if "id" in stable:
             stable["id"] = completion_id(key)
@@ -39,6 +44,15 @@ def normalizer(key: str) -> Callable[[Json], Json]:
         return stable
 
     return normalize
+
+
+def _without_noise(value: dict[str, Json]) -> dict[str, Json]:
+    if "type" in value and "obfuscation" in value:
+        return {name: item for name, item in value.items() if name != "obfuscation"}
+    if "done" in value and isinstance(value.get("created_at"), str):
+        return {name: _NEVER if name == "created_at" else 0 if name.endswith("_duration") else item
+                for name, item in value.items()}  # fmt: skip
+    return value
 
 
 def _with_calls(choice: Json, call_id: Callable[[str], str]) -> Json:

@@ -14,15 +14,20 @@ from harness.server.context import RUNS, SCOPE_PREFIX, SERVICES, Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-ROUTES: list[tuple[str, str, Handler]] = [
-    *inference.ROUTES,
+LOCAL_ROUTES: list[tuple[str, str, Handler]] = [
     *stored_completions.ROUTES,
     *conversations.ROUTES,
     *responses.ROUTES,
     *input_tokens.ROUTES,
     *compaction.ROUTES,
 ]
-"""Method, path and handler of everything that is served."""
+"""Method, path and handler of what is served from the state."""
+
+ROUTES: list[tuple[str, str, Handler]] = [*inference.ROUTES, *LOCAL_ROUTES]
+"""Method, path and handler of everything that has a handler of its own; the backend answers anything else."""
+
+_LOCAL_PATHS = r"chat/completions|responses|conversations"
+"""Below ``/v1``: where what is not known is not the backend's either, as long as the state answers there."""
 
 _LARGEST_BODY = 512 * 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -33,11 +38,17 @@ def make_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[SERVICES] = services
     app[RUNS] = Runs(services.state)
-    for method, path, handler in ROUTES:
-        for prefix in ("", SCOPE_PREFIX):
+    routes = ROUTES if services.local_responses else inference.ROUTES
+    not_served = _not_served(_summary((method, path) for method, path, _ in routes))
+    for prefix in ("", SCOPE_PREFIX):
+        for method, path, handler in routes:
             add(app, method, prefix + path, handler)
+        if services.local_responses:
+            app.router.add_route("*", f"{prefix}/v1/{{path:({_LOCAL_PATHS})(/(?s:.*))?}}", not_served)
+        for name in ("v1", *services.upstream_names):
+            app.router.add_route("*", f"{prefix}/{name}/{{rest:(?s:.+)}}", inference.pass_on)
     add(app, "GET", "/health", _health)
-    app.router.add_route("*", "/{rest:(?s:.*)}", _not_served(_summary((method, path) for method, path, _ in ROUTES)))
+    app.router.add_route("*", "/{rest:(?s:.*)}", not_served)
     app.on_response_prepare.append(_without_clock)
     app.on_shutdown.append(_finish)
     app.on_cleanup.append(_close)
@@ -83,7 +94,7 @@ def _not_served(served: str) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         raise NotFound(
             f"Unknown request URL: {request.method} {request.path}.",
-            hint=f"Served here: {served}. A base URL ends in /v1.",
+            hint=f"Served here: {served}; and what the backend answers below /v1. A base URL ends in /v1.",
             code="unknown_url",
         )
 

@@ -27,7 +27,8 @@ class Services:
     """The parts of a running server.
 
     ``upstream_names`` are the prefixes that a model's name may have, ``upstream_parameters`` the keys of a response's
-    request that go to the upstream as they are; ``counter`` gives what counts a model's tokens in a text.
+    request that go to the upstream as they are; ``counter`` gives what counts a model's tokens in a text. Without
+    ``local_responses`` the backend answers for responses, conversations and stored completions as for anything else.
     """
 
     backend: Backend
@@ -36,6 +37,7 @@ class Services:
     upstream_names: Sequence[str] = ()
     upstream_parameters: Sequence[str] = ()
     counter: Callable[[str], Callable[[str], int]] = _no_counter
+    local_responses: bool = True
 
 
 SERVICES = web.AppKey("services", Services)

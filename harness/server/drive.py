@@ -12,8 +12,8 @@ from harness.api.mcp import servers
 from harness.api.refusals import broken_off, refusal
 from harness.backends.protocol import Answer, Backend, Call
 from harness.errors import HarnessError, NotFound, UpstreamError
-from harness.recording.answer import STREAM_TYPE
 from harness.recording.chunks import split
+from harness.recording.model import STREAM_TYPE
 from harness.server.mcp import McpServers
 from harness.stores.protocol import TurnStore
 from harness.turn.commands import (

@@ -1,18 +1,20 @@
-"""Requests that go straight to the backend: chat completions and their like, and the models."""
+"""Requests that go straight to the backend: chat completions and their like, the models, and whatever is not known."""
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from harness.api import sse
 from harness.api.completions import check_metadata
-from harness.api.errors import error_body
 from harness.backends.protocol import Answer, Call
 from harness.errors import HarnessError, NotFound
-from harness.recording.answer import STREAM_TYPE
 from harness.recording.canonical import bare_model
 from harness.recording.chunks import aggregate
+from harness.recording.model import STREAM_TYPE
+from harness.recording.transcript import failure
 from harness.server.context import SCOPE_PREFIX, scope_of, services
 from harness.server.stored_completions import keep
 from harness.server.writer import Writer
@@ -21,6 +23,8 @@ CHAT_PATH = "/v1/chat/completions"
 
 RECORDING_HEADER = "X-Harness-Recording"
 """Names the recording that answered."""
+
+_SCOPED = re.compile("^/scope/[^/]*(?=/)")
 
 _FOR_UPSTREAM = ("authorization", "api-key", "x-api-key", "openai-organization", "openai-project", "openai-beta")
 _FOR_UPSTREAM_PREFIX = "anthropic-"
@@ -36,30 +40,35 @@ def headers_for_upstream(request: web.Request) -> dict[str, str]:
 
 async def infer(request: web.Request) -> web.StreamResponse:
     """Answer from the backend, whatever was asked: its status, its type, its bytes."""
-    call = await _call(request)
-    stores = wants_keeping(call)
+    resource = request.match_info.route.resource
+    path = resource.canonical.removeprefix(SCOPE_PREFIX) if resource else request.path
+    return await _answer(request, await _call(request, path))
+
+
+async def pass_on(request: web.Request) -> web.StreamResponse:
+    """The same for an endpoint that nobody here knows: any method, path and query, any kind of body."""
+    call = await _call(request, _SCOPED.sub("", request.rel_url.raw_path))
+    query = "&".join(sorted(request.rel_url.raw_query_string.split("&")))
+    return await _answer(request, replace(call, query=query, content_type=request.headers.get("Content-Type", "")))
+
+
+async def _call(request: web.Request, path: str) -> Call:
+    return Call(request.method, path, await request.read(), scope_of(request), headers_for_upstream(request))
+
+
+async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
+    stores = services(request).local_responses and wants_keeping(call)
     answer = await services(request).backend.send(call)
     headers = dict(answer.headers)
     if answer.recording:
         headers[RECORDING_HEADER] = answer.recording
-    headers["Content-Type"] = answer.media_type
+    if answer.media_type:
+        headers["Content-Type"] = answer.media_type
     if answer.stream is not None:
         return await _stream(request, answer, headers, call if stores else None)
     if stores and answer.status < 400:
         await _keep(request, call, answer.media_type, answer.body or b"")
     return web.Response(status=answer.status, body=answer.body, headers=headers)
-
-
-async def _call(request: web.Request) -> Call:
-    resource = request.match_info.route.resource
-    path = resource.canonical if resource else request.path
-    return Call(
-        request.method,
-        path.removeprefix(SCOPE_PREFIX),
-        await request.read(),
-        scope_of(request),
-        headers_for_upstream(request),
-    )
 
 
 def wants_keeping(call: Call) -> bool:
@@ -98,7 +107,7 @@ async def _stream(
             elif writer.left:
                 return response
     except HarnessError as error:
-        await writer.write(sse.encode_json(error_body(error)))
+        await writer.write(failure(answer.media_type, error))
         return response
     whole = b"".join(pieces)
     if kept_call is not None and whole.endswith(sse.DONE):

@@ -36,6 +36,7 @@ def load(
         strict=values.truth(given.find("strict", "false")),
         state=values.state(given.find("state", ":memory:")),
         api_key=values.api_key(environ),
+        responses=values.responses(given.find("responses", "local")),
         upstream_names=tables.upstream_names(table),
         upstream_parameters=tables.upstream_parameters(table.get("upstream_parameters", [])),
         match=tables.match(table.get("match", {})),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 
@@ -41,6 +42,8 @@ class Match:
 class Settings:
     """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
 
+    ``responses`` says who answers for responses, conversations and stored completions.
+
     What may hold a secret is not in its ``repr``: tests that fail show the values of fixtures.
     """
 
@@ -50,6 +53,7 @@ class Settings:
     strict: bool = False
     state: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
+    responses: Literal["local", "upstream"] = "local"
     upstream_names: Sequence[str] = ("openai",)
     upstream_parameters: Sequence[str] = ()
     match: Match = Match()

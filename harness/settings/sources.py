@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import SettingsError
 
-TABLE = ("mode", "recordings", "upstream", "strict", "state", "upstreams", "upstream_parameters", "match")
+TABLE = ("mode", "recordings", "upstream", "strict", "state", "responses", "upstreams", "upstream_parameters", "match")
 """What ``[tool.harness]`` may hold."""
 
 

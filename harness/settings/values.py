@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import SettingsError
@@ -70,6 +70,15 @@ def truth(found: Found) -> bool:
     if word not in words:
         raise SettingsError(f"{found.source}: {found.value!r} is neither true nor false.", hint="Use true or false.")
     return words[word]
+
+
+def responses(found: Found) -> Literal["local", "upstream"]:
+    match str(found.value).strip().lower():
+        case "local":
+            return "local"
+        case "upstream":
+            return "upstream"
+    raise SettingsError(f"{found.source}: {found.value!r} is not who answers.", hint="Use one of: local, upstream.")
 
 
 def api_key(environ: Mapping[str, str]) -> str | None:

@@ -61,18 +61,20 @@ def by_the_standard(stream: bytes) -> list[Event]:
     """The events as the HTML standard's section 9.2.6 words it, for a stream that is there as a whole."""
     text = stream.removeprefix(BOM).decode(errors="replace")
     *whole_lines, _ = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    events, data, name = [], "", ""
+    events, data, name, event_id = [], "", "", None
     for line in whole_lines:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
             if data:
-                events.append(Event(data[:-1], name or "message"))
-            data, name = "", ""
+                events.append(Event(data[:-1], name or "message", event_id))
+            data, name, event_id = "", "", None
         elif field == "data":
             data += value + "\n"
         elif field == "event":
             name = value
+        elif field == "id":
+            event_id = value
     return events
 
 

@@ -68,7 +68,7 @@ ROOMS = {
     "backends": Room(
         ours=frozenset({"api", "recording", "errors", "stores.protocol"}),
         alone={
-            "backends.upstream": frozenset({"aiohttp"}),
+            "backends.upstream": frozenset({"aiohttp", "yarl"}),
             "backends.tokens": frozenset({"tiktoken"}),
             "backends.mcp": frozenset({"mcp", "httpx2"}),
         },

@@ -152,7 +152,7 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
 
 
 def test_what_is_not_served_and_what_is_no_request(server: ServerThread) -> None:
-    status, headers, data = post(server, "/v1/assistants", b"{}")
+    status, headers, data = post(server, "/v2/assistants", b"{}")
     error = json.loads(data)["error"]
     assert (status, error["code"]) == (404, "unknown_url")
     assert "POST|GET /v1/chat/completions, POST /v1/completions" in error["message"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.api import sse
 from harness.backends.protocol import Answer, Call
 from harness.errors import UpstreamError
-from harness.recording.answer import JSON_TYPE, STREAM_TYPE
+from harness.recording.model import JSON_TYPE, STREAM_TYPE
 from harness.server.app import make_app
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity
