@@ -1,6 +1,6 @@
 """What every backend is: something that answers an inference request, whole or as a stream of bytes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -44,7 +44,8 @@ class Answer:
     """A backend's answer: ``body`` when all of it is there, else ``stream``, byte pieces as they arrive.
 
     ``body`` may be a whole event stream too: ``media_type``, the value of Content-Type, says which. ``recording`` names
-    the recording that answered. A stream's consumer that stops early calls ``aclose`` on it.
+    the recording that answered. A stream's consumer that stops early calls ``aclose`` on it. ``again``, where there is
+    one, answers the same request once more, as ``send`` would; None when it has to be sent.
     """
 
     status: int
@@ -53,6 +54,7 @@ class Answer:
     stream: AsyncIterator[bytes] | None = None
     recording: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    again: "Callable[[], Answer | None] | None" = None
 
 
 class Backend(Protocol):

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call
@@ -55,6 +56,7 @@ class ReplayBackend:
             miss = self._miss(call.request)
             self._journal.write(Line(Outcome.MISSED, call.scope, call.path, call.request.model, error=miss))
             raise miss
+        answer.again = partial(self._again, _digest(call), call)
         return answer
 
     def find(self, call: Call) -> Answer | None:
@@ -68,6 +70,16 @@ class ReplayBackend:
             self._remember(digest, known)
         else:
             self._known.move_to_end(digest)
+        return self._answer(known, call)
+
+    def _again(self, digest: bytes, call: Call) -> Answer | None:
+        """The answer to a call that was answered before; None when what is known of it holds no longer."""
+        known = self._known.get(digest)
+        if known is None or known.stamp != self._store.stamp(known.names):
+            return None
+        return self._answer(known, call)
+
+    def _answer(self, known: _Known, call: Call) -> Answer:
         self._counts[known.turn] += 1
         name = nth(known.names, self._counts[known.turn])
         rendered = known.prepared.get(name) or self._prepare(known, name, call.request)

@@ -11,6 +11,7 @@ from harness.errors import HarnessError, InvalidRequest, NotFound
 from harness.server import compaction, conversations, inference, input_tokens, responses, stored_completions
 from harness.server.background import Runs
 from harness.server.context import RUNS, SCOPE_PREFIX, SERVICES, Services
+from harness.server.repeats import Repeats
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,6 +39,7 @@ def make_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[SERVICES] = services
     app[RUNS] = Runs(services.state)
+    app[inference.REPEATS] = Repeats(inference.headers_of)
     routes = ROUTES if services.local_responses else inference.ROUTES
     not_served = _not_served(_summary((method, path) for method, path, _ in routes))
     for prefix in ("", SCOPE_PREFIX):

@@ -16,6 +16,7 @@ from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
 from harness.recording.transcript import failure
 from harness.server.context import SCOPE_PREFIX, scope_of, services
+from harness.server.repeats import Repeats
 from harness.server.stored_completions import keep
 from harness.server.writer import Writer
 
@@ -23,6 +24,8 @@ CHAT_PATH = "/v1/chat/completions"
 
 RECORDING_HEADER = "X-Harness-Recording"
 """Names the recording that answered."""
+
+REPEATS = web.AppKey("repeats", Repeats)
 
 _SCOPED = re.compile("^/scope/[^/]*(?=/)")
 
@@ -59,16 +62,24 @@ async def _call(request: web.Request, path: str) -> Call:
 async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
     stores = services(request).local_responses and wants_keeping(call)
     answer = await services(request).backend.send(call)
+    headers = headers_of(answer)
+    if answer.stream is not None:
+        return await _stream(request, answer, headers, call if stores else None)
+    if stores and answer.status < 400:
+        await _keep(request, call, answer.media_type, answer.body or b"")
+    if not stores and answer.again is not None:
+        return request.app[REPEATS].respond(request, answer)
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+def headers_of(answer: Answer) -> dict[str, str]:
+    """The headers of an answer to a client."""
     headers = dict(answer.headers)
     if answer.recording:
         headers[RECORDING_HEADER] = answer.recording
     if answer.media_type:
         headers["Content-Type"] = answer.media_type
-    if answer.stream is not None:
-        return await _stream(request, answer, headers, call if stores else None)
-    if stores and answer.status < 400:
-        await _keep(request, call, answer.media_type, answer.body or b"")
-    return web.Response(status=answer.status, body=answer.body, headers=headers)
+    return headers
 
 
 def wants_keeping(call: Call) -> bool:
