@@ -13,6 +13,8 @@ from harness.cli.options import settings_from, with_settings
 if TYPE_CHECKING:
     from harness.wiring import Parts
 
+_LOG_SECONDS = 0.1
+
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
@@ -31,8 +33,10 @@ def serve(host: str, port: int, **flags: Any) -> None:
     settings = settings_from(flags)
     from harness.running import serve as run
 
+    log = _Log()
+
     def started(parts: "Parts", root: str) -> None:
-        parts.journal.listener = lambda line: _say(
+        parts.journal.listener = lambda line: log.add(
             _log_line(str(line.outcome), line.path, line.model, line.recording, line.error)
         )
         _say(_block(parts, root, host))
@@ -41,8 +45,26 @@ def serve(host: str, port: int, **flags: Any) -> None:
         _say("Finishing what is in flight. Ctrl-C again ends it at once.")
 
     parts = asyncio.run(run(settings, host, port, started=started, waiting=waiting))
+    log.write()
     counts = parts.journal.count()
     _say("Stopped. " + (", ".join(f"{number} {what}" for what, number in counts.items()) or "Nothing was answered."))
+
+
+class _Log:
+    """The journal's lines as they come, written a few times a second: one by one they would cost more than answers."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+
+    def hear(self, line: "Line") -> None:
+        if not self._lines:
+            asyncio.get_running_loop().call_later(_LOG_SECONDS, self.write)
+        self._lines.append(line)
+
+    def write(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            _say("\n".join(lines))
 
 
 def _say(text: str) -> None:
@@ -51,9 +73,9 @@ def _say(text: str) -> None:
         click.echo(text)
 
 
-def _log_line(outcome: str, path: str, model: str, recording: str | None, error: Exception | None) -> str:
-    about = recording[:12] if recording else str(error or "").replace("\n", "\n    ")
-    return " ".join(word for word in (f"{outcome:<9}", path, model, about) if word)
+def _log_line(line: "Line") -> str:
+    about = line.recording[:12] if line.recording else str(line.error or "").replace("\n", "\n    ")
+    return " ".join(word for word in (f"{line.outcome:<9}", line.path, line.model, about) if word)
 
 
 def _block(parts: "Parts", root: str, host: str) -> str:
