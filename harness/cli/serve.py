@@ -54,9 +54,9 @@ class _Log:
     """The journal's lines as they come, written a few times a second: one by one they would cost more than answers."""
 
     def __init__(self) -> None:
-        self._lines: list[Line] = []
+        self._lines: list[str] = []
 
-    def hear(self, line: "Line") -> None:
+    def add(self, line: str) -> None:
         if not self._lines:
             asyncio.get_running_loop().call_later(_LOG_SECONDS, self.write)
         self._lines.append(line)
@@ -73,9 +73,9 @@ def _say(text: str) -> None:
         click.echo(text)
 
 
-def _log_line(line: "Line") -> str:
-    about = line.recording[:12] if line.recording else str(line.error or "").replace("\n", "\n    ")
-    return " ".join(word for word in (f"{line.outcome:<9}", line.path, line.model, about) if word)
+def _log_line(outcome: str, path: str, model: str, recording: str | None, error: Exception | None) -> str:
+    about = recording[:12] if recording else str(error or "").replace("\n", "\n    ")
+    return " ".join(word for word in (f"{outcome:<9}", path, model, about) if word)
 
 
 def _block(parts: "Parts", root: str, host: str) -> str:
