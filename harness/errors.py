@@ -60,6 +60,10 @@ class RecordingError(HarnessError):
     default_code = "invalid_recording"
 
 
+class RecordingNotSent(RecordingError):
+    """A recording that its store could not take now; it is kept on this machine until the store can."""
+
+
 class InvalidRequest(HarnessError):
     """The client asked for something that its API does not allow."""
 

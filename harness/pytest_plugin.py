@@ -7,7 +7,7 @@ the harness is imported before a fixture needs it: a run that does not use it pa
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,18 +20,29 @@ _SERVER: pytest.StashKey["ServerThread"] = pytest.StashKey()
 _OPTIONS = {
     # Each setting with its metavar and its help.
     "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
-    "recordings": ("DIR", "where recordings are kept (default: recordings, at the root); else HARNESS_RECORDINGS"),
+    "recordings": (
+        "PLACE",
+        "a directory (default: recordings, at the root) or s3://…; several are read; else HARNESS_…",
+    ),
     "upstream": ("URL", "the provider's base URL (default: OpenAI's); else HARNESS_UPSTREAM"),
     "responses": ("WHO", "who answers for responses and conversations: local (default) or upstream"),
     "state": ("PATH", "where conversations and responses are kept (default: in memory); else HARNESS_STATE"),
 }
+_ACTIONS = {"recordings": "append"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The flags ``--harness-mode`` and, likewise, one for each of the other settings."""
     group = parser.getgroup("harness", "record and replay of language models")
     for name, (metavar, text) in _OPTIONS.items():
-        group.addoption(f"--harness-{name}", metavar=metavar, help=text)
+        group.addoption(f"--harness-{name}", metavar=metavar, help=text, action=_ACTIONS.get(name, "store"))
+    group.addoption(
+        "--harness-no-keep-equal",
+        dest="harness_keep_equal",
+        action="store_false",
+        default=None,
+        help="record again what says the same, too",
+    )
     group.addoption(
         "--harness-strict", action="store_true", default=None, help="answer by key alone, without the fall-back"
     )
@@ -52,6 +63,7 @@ def _load(config: pytest.Config) -> "Settings":
     from harness.settings import load
 
     flags = {name: config.getoption(f"--harness-{name}") for name in (*_OPTIONS, "strict")}
+    flags["keep_equal"] = config.getoption("harness_keep_equal")
     here = config.invocation_params.dir
     return load(flags, os.environ, config.rootpath, here=here, flag_prefix="--harness-")
 
@@ -102,6 +114,16 @@ def harness_base_url(
     for name, value in without_proxy(os.environ).items():
         monkeypatch.setenv(name, value)
     return url
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed may not have asked for all it asks for: it replaces no more than it recorded."""
+    report = yield
+    server = item.config.stash.get(_SERVER, None)
+    if server is not None and report.failed:
+        server.abandon(item.nodeid)
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -147,6 +147,7 @@ class ServerThread:
     def break_off(self) -> None:
         """Wait for nothing at the end: what is in flight then is closed, and not recorded."""
         if self._loop is not None and self._at_once is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.parts.services.backend.abandon)
             self._loop.call_soon_threadsafe(self._at_once.set)
 
     @property
@@ -159,6 +160,11 @@ class ServerThread:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.parts.services.backend.forget, scope)
         return scoped_url(self._root, scope)
+
+    def abandon(self, scope: str) -> None:
+        """The scope's run failed: what it did not record again is left as it was."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.parts.services.backend.abandon, (scope,))
 
     @property
     def parts(self) -> Parts:

@@ -1,8 +1,13 @@
 """The only place that chooses: settings to parts, mode to backend, path or URL to store."""
 
+import asyncio
+import os
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import platformdirs
 
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
@@ -10,15 +15,19 @@ from harness.backends.protocol import Backend
 from harness.backends.record import RecordBackend
 from harness.backends.record_if_missing import RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
+from harness.backends.runs import Runs
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
 from harness.backends.upstreams import Upstreams
 from harness.recording.canonical import Canonicalizer, ignoring, replacing
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
-from harness.settings import Mode, Settings
+from harness.settings import Bucket, Mode, Place, Settings
 from harness.stores.directory import DirectoryStore
+from harness.stores.facts import Facts, facts_file
+from harness.stores.index import index_facts
 from harness.stores.protocol import RecordingStore, StateStore
+from harness.stores.several import SeveralStores
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ async def build(settings: Settings) -> Parts:
     from harness.stores.state import open_state, state_url
 
     canonicalizer = canonicalizer_of(settings)
-    store = DirectoryStore(settings.recordings, canonicalizer)
+    store = await asyncio.to_thread(open_store, settings, canonicalizer)
     journal = Journal()
     state = await open_state(state_url(settings.state))
     backend = _backend(settings, store, journal, canonicalizer)
@@ -60,6 +69,52 @@ def canonicalizer_of(settings: Settings) -> Canonicalizer:
     return Canonicalizer(settings.upstream_names, rules)
 
 
+def open_store(settings: Settings, canonicalizer: Canonicalizer | None = None) -> RecordingStore:
+    """Where the recordings are. May take a while for an object store, which is asked what it has."""
+    rules = canonicalizer or canonicalizer_of(settings)
+    stores = [_store(place, settings, rules) for place in (settings.recordings, *settings.more_recordings)]
+    return stores[0] if len(stores) == 1 else SeveralStores(stores)
+
+
+def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
+    if isinstance(place, Bucket):
+        return _objects(place, settings, canonicalizer)
+    return _directory(place, settings, canonicalizer)
+
+
+def _directory(place: Path, settings: Settings, canonicalizer: Canonicalizer) -> DirectoryStore:
+    facts = index_facts(_cache(settings), place, _rules(settings))
+    return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts)
+
+
+def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
+    from harness.stores.bucket import BucketClient
+    from harness.stores.copies import COLUMNS, Copies
+    from harness.stores.objects import ObjectStore
+
+    client = BucketClient(place.url)
+    facts = facts_file(_cache(settings), "objects", place.url, os.environ.get("AWS_ENDPOINT_URL", ""))
+    directory = facts.with_suffix("")
+    return ObjectStore(
+        client,
+        Copies(directory, Facts(facts, COLUMNS)),
+        _directory(directory, settings, canonicalizer),
+        keep_equal=settings.keep_equal,
+        writes=settings.mode.writes,
+    )
+
+
+def _cache(settings: Settings) -> Path:
+    return settings.cache or platformdirs.user_cache_path("harness")
+
+
+def _rules(settings: Settings) -> str:
+    """Whatever the user said that may bear on what is equal: an index made under other rules is another one."""
+    same = Settings()
+    others = ("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache")
+    return repr(replace(settings, **{name: getattr(same, name) for name in others}))
+
+
 def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
     replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict)
     if settings.mode is Mode.REPLAY:
@@ -68,7 +123,8 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
     upstream = Upstreams(model, McpUpstream(), journal)
     if settings.mode is Mode.LIVE:
         return upstream
-    record = RecordBackend(store, upstream, journal)
+    runs = Runs(store, journal, trims=settings.mode is Mode.RECORD)
+    record = RecordBackend(runs, upstream, journal)
     return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
 
 

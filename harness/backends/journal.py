@@ -13,6 +13,10 @@ class Outcome(StrEnum):
 
     REPLAYED = "replayed"
     RECORDED = "recorded"
+    UNCHANGED = "unchanged"
+    """Asked again, and the recording that there was says the same: it stays."""
+    REMOVED = "removed"
+    """No request: what was left over of a longer sequence."""
     LIVE = "live"
     MISSED = "missed"
     FAILED = "failed"
@@ -20,7 +24,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request. ``recording`` is the name of what answered or was written; ``error`` why there is none."""
+    """One request. ``recording`` is the name of what answered, was written or went; ``error`` why there is none."""
 
     outcome: Outcome
     scope: str | None

@@ -1,6 +1,6 @@
 """What every backend is: something that answers an inference request, whole or as a stream of bytes."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -70,8 +70,12 @@ class Backend(Protocol):
         """Begin the sequences of a scope anew, as for a test that is run again."""
         ...
 
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        """The runs of these scopes (None: all) failed or were broken off: they replace no more than they recorded."""
+        ...
+
     async def close(self) -> None:
-        """Finish what is being recorded, and let go of connections."""
+        """Finish what is being recorded, and let go of connections. What was not abandoned has ended well."""
         ...
 
 

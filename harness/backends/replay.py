@@ -19,6 +19,9 @@ from harness.stores.protocol import RecordingStore
 
 _PREPARED_BYTES = 64 * 1024 * 1024
 
+_LIKELY = 50
+"""How many recordings are compared with a request that none answers: those that look most like it."""
+
 _Turn = tuple[str | None, str]
 """A scope and a key: what the n-th identical request is counted by."""
 
@@ -90,13 +93,15 @@ class ReplayBackend:
         for turn in [turn for turn in self._counts if turn[0] == scope]:
             del self._counts[turn]
 
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        """Nothing is replaced."""
+
     def _look_up(self, request: Request) -> _Known | None:
         name = key(request)
         names = self._store.find(name)
         if not names and not self._strict:
             fingerprint = self._canonicalizer.fingerprint(request)
-            sharing = [entry for entry in self._store.entries() if entry.fingerprint == fingerprint]
-            names = [entry.name for entry in select(request, sharing)]
+            names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
         if not names:
             return None
         return _Known((request.scope, name), names, self._store.stamp(names), request.model)
@@ -117,12 +122,13 @@ class ReplayBackend:
 
     def _miss(self, request: Request) -> RecordingNotFound:
         entries = self._store.entries()
+        likely = self._store.nearest(request, _LIKELY)
         return miss_error(
             request,
             key=key(request),
             where=self._store.where,
             entries=entries,
-            nearest=near_miss(request, entries, self._canonicalizer),
+            nearest=near_miss(request, likely, self._canonicalizer),
             broken=self._store.broken(),
             upstreams=self._canonicalizer.upstreams,
         )
@@ -132,11 +138,11 @@ class ReplayBackend:
         models: dict[str, Json] = {}
         entries = self._store.entries()
         for entry in entries:
-            if endpoint_of(entry.request.path) == "/v1/models":
+            if endpoint_of(entry.path) == "/v1/models":
                 for model in self._listed(entry.name):
                     models.setdefault(str(model.get("id")), model)
         if not models:
-            names = sorted({entry.request.model for entry in entries} - {""})
+            names = sorted({entry.model for entry in entries} - {""})
             models = {name: {"id": name, "object": "model", "created": 0, "owned_by": "harness"} for name in names}
         return Answer(200, JSON_TYPE, encode({"object": "list", "data": list(models.values())}))
 
@@ -151,7 +157,7 @@ class ReplayBackend:
     @property
     def has_listing(self) -> bool:
         """Whether a model listing was recorded."""
-        return any(endpoint_of(entry.request.path) == "/v1/models" for entry in self._store.entries())
+        return any(endpoint_of(entry.path) == "/v1/models" for entry in self._store.entries())
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import aiohttp
 from yarl import URL
@@ -124,6 +124,9 @@ class UpstreamBackend:
 
     def forget(self, scope: str | None) -> None:
         """Nothing is counted."""
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        """Nothing is replaced."""
 
     async def close(self) -> None:
         if self._session is not None:

@@ -47,6 +47,9 @@ class Upstreams:
     def forget(self, scope: str | None) -> None:
         self.model.forget(scope)
 
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        self.model.abandon(scopes)
+
     async def close(self) -> None:
         await self.model.close()
         await self.mcp.close()

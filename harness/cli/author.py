@@ -1,6 +1,5 @@
 """``harness author``: write a recording by hand."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -40,17 +39,16 @@ def author(**given: Any) -> None:
     from harness.recording.author import author as make
     from harness.recording.key import key
     from harness.recording.model import Request
-    from harness.stores.directory import DirectoryStore
-    from harness.wiring import canonicalizer_of
+    from harness.wiring import open_store
 
     settings = settings_from({"recordings": given["recordings"]})
     body: dict[str, Any] = {"model": given["model"], "messages": given["messages"]}
     if given["stream"]:
         body["stream"] = True
     request = Request("POST", given["path"], body, given["test_id"])
-    store = DirectoryStore(settings.recordings, canonicalizer_of(settings))
+    store = open_store(settings)
     name = key(request)
     if store.find(name) and not given["force"]:
         raise click.UsageError(f"{name}.json is there already; --force replaces it.")
     store.save(make(request, given["answer"]), name)
-    click.echo(str(Path(store.where) / f"{name}.json"))
+    click.echo(f"{settings.recordings}/{store.find(name)[0]}.json")

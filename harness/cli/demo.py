@@ -39,7 +39,7 @@ def demo() -> None:
         openai.DefaultHttpxClient(trust_env=False) as http,
         openai.OpenAI(base_url=server.base_url, api_key=NO_KEY, http_client=http) as client,
     ):
-        click.echo(f"Replaying {len(server.parts.store.entries())} recordings at {server.base_url}\n")
+        click.echo(f"Replaying {server.parts.store.count()} recordings at {server.base_url}\n")
         _converse(client)
     click.echo(_NEXT.format(folder=folder()))
 

@@ -13,13 +13,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--mode", metavar="MODE", help="replay (default), record, record-if-missing or live."),
-    click.option("--recordings", metavar="DIR", help="Where recordings are kept (default: recordings)."),
+    click.option(
+        "--recordings",
+        metavar="PLACE",
+        multiple=True,
+        help="A directory or s3://bucket/prefix (default: recordings); repeat it to read from several.",
+    ),
     click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1)."),
     click.option("--strict", is_flag=True, default=None, help="Answer by key alone; no fall-back by fingerprint."),
     click.option(
         "--responses",
         metavar="WHO",
         help="Who answers responses and conversations: local (default) or upstream.",
+    ),
+    click.option(
+        "--keep-equal/--no-keep-equal",
+        default=None,
+        help="Recording again leaves a recording alone that says the same (default).",
     ),
     click.option(
         "--state", metavar="PATH", help="SQLite file or database URL for conversations and responses (default: memory)."
@@ -36,4 +46,6 @@ def with_settings(command: F) -> F:
 
 def settings_from(flags: dict[str, Any]) -> Settings:
     """Flags, the environment and the nearest pyproject.toml as settings."""
-    return load(flags, os.environ, Path.cwd())
+    # A flag that may be repeated is an empty row when it was not given.
+    given = {name: value for name, value in flags.items() if value != ()}
+    return load(given, os.environ, Path.cwd())

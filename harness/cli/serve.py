@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 import click
 
 from harness.cli.options import settings_from, with_settings
+from harness.settings import Bucket
 
 if TYPE_CHECKING:
     from harness.wiring import Parts
 
 _LOG_SECONDS = 0.1
+
+_LOOKED_INTO = 1000
+"""More recordings than this are counted at the start, and not opened."""
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
@@ -91,8 +95,14 @@ def _block(parts: "Parts", root: str, host: str) -> str:
 
 def _recordings(parts: "Parts") -> str:
     place, mode = parts.settings.recordings, parts.settings.mode
-    if place.is_dir():
-        return f"{len(parts.store.entries())} in {place}"
+    count = parts.store.count()
+    if count <= _LOOKED_INTO:
+        # Those that cannot be read are named, and not counted.
+        count = len(parts.store.entries())
+    if count:
+        return f"{count} in {parts.store.where}"
+    if isinstance(place, Bucket) or place.is_dir():
+        return f"none in {parts.store.where}"
     if mode.writes:
         return f"none yet; {place} will be made"
     return f"none: {place} does not exist" + ("" if mode.needs_upstream else " (to record: --mode record-if-missing)")

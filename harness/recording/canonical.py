@@ -57,13 +57,18 @@ class Canonicalizer:
 
     def fingerprint(self, request: Request) -> str:
         """SHA-256 of the canonical request, 64 hex digits."""
-        return hashlib.sha256(json.dumps(self.canonical(request), sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(self.canonical(request))
 
     def _bare_model(self, body: dict[str, Json]) -> dict[str, Json]:
         model = body.get("model")
         if isinstance(model, str):
             body["model"] = bare_model(model, self.upstreams)
         return body
+
+
+def fingerprint_of(canonical: Json) -> str:
+    """The fingerprint of a request that is canonical already."""
+    return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
 def bare_model(model: str, upstreams: Iterable[str]) -> str:

@@ -11,13 +11,28 @@ from harness.recording.places import places
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
-    """What an index knows of one recording: the name of its file (without ``.json``), its request, its fingerprint."""
+    """What an index knows of one recording: the name of its file (without ``.json``), its request, its fingerprint.
+
+    An index may read the request when it is first asked for; what it knows beforehand needs no look at the file.
+    """
 
     name: str
     request: Request
     fingerprint: str
+
+    @property
+    def scope(self) -> str | None:
+        return self.request.scope
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    @property
+    def model(self) -> str:
+        return self.request.model
 
     @property
     def base(self) -> str:
@@ -36,8 +51,8 @@ def select(request: Request, candidates: Iterable[Entry]) -> list[Entry]:
     request differs in the fewest places wins, then the lower name.
     """
     entries = list(candidates)
-    own = [entry for entry in entries if entry.request.scope == request.scope]
-    shared = [entry for entry in entries if entry.request.scope is None]
+    own = [entry for entry in entries if entry.scope == request.scope]
+    shared = [entry for entry in entries if entry.scope is None]
     for group in (own, shared, entries):
         if group:
             best = min(group, key=lambda entry: (distance(request, entry.request), entry.base, entry.number))

@@ -42,16 +42,14 @@ def near_miss(request: Request, entries: Iterable[Entry], canonicalizer: Canonic
     """
     asked = canonicalizer.canonical(request)
     endpoint = endpoint_of(request.path)
-    rows = [(entry, entry.request) for entry in entries if endpoint_of(entry.request.path) == endpoint]
+    rows = [(entry, entry.request) for entry in entries if endpoint_of(entry.path) == endpoint]
     if not rows:
         return None
     counted = [(places(canonicalizer.canonical(recorded)["body"], asked["body"]), entry) for entry, recorded in rows]
     fewest = min(len(found) for found, _ in counted)
     closest = [(found, entry) for found, entry in counted if len(found) == fewest]
-    found, entry = min(
-        closest, key=lambda row: (-_likeness(row[0]), row[1].request.scope != request.scope, row[1].name)
-    )
-    return NearMiss(entry.name, entry.request.scope, found)
+    found, entry = min(closest, key=lambda row: (-_likeness(row[0]), row[1].scope != request.scope, row[1].name))
+    return NearMiss(entry.name, entry.scope, found)
 
 
 def _likeness(found: Sequence[Place]) -> float:
@@ -80,7 +78,7 @@ def miss_error(
     """
     model = f" (model {request.model})" if request.model else ""
     asked = bare_model(request.model, upstreams)
-    of_model = sum(bare_model(entry.request.model, upstreams) == asked for entry in entries)
+    of_model = sum(bare_model(entry.model, upstreams) == asked for entry in entries)
     lines = [
         f"No recording for {request.method} {request.path}{model}, key {key[:12]}.",
         f"Looked in {where}: {_count(len(entries), 'recording')}, {of_model} for this model, "

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.errors import SettingsError
 from harness.settings import tables, values
-from harness.settings.model import DEFAULT_UPSTREAM, Settings
+from harness.settings.model import DEFAULT_UPSTREAM, Bucket, Settings
 from harness.settings.sources import Given, project_table
 
 
@@ -29,9 +29,11 @@ def load(
     file, table = project_table(directory)
     given = Given(flags, flag_prefix, environ, here or directory, table, file, directory)
     mode = given.find("mode", "replay")
+    recordings, *more = values.places(given.find("recordings", "recordings"))
     return Settings(
         mode=values.parse_mode(mode.value, mode.source),
-        recordings=values.place(given.find("recordings", "recordings")),
+        recordings=recordings,
+        more_recordings=tuple(more),
         upstream=values.upstream(given.find("upstream", DEFAULT_UPSTREAM)),
         strict=values.truth(given.find("strict", "false")),
         state=values.state(given.find("state", ":memory:")),
@@ -40,12 +42,19 @@ def load(
         upstream_names=tables.upstream_names(table),
         upstream_parameters=tables.upstream_parameters(table.get("upstream_parameters", [])),
         match=tables.match(table.get("match", {})),
+        keep_equal=values.truth(given.find("keep_equal", "true")),
+        cache=values.folder(given.find("cache", "")),
     )
 
 
 def check(settings: Settings) -> None:
     """Raises SettingsError where the disk says that a run with these settings cannot do its work."""
+    for other in settings.more_recordings:
+        if isinstance(other, Path) and not other.is_dir():
+            raise SettingsError(f"recordings: {other} is not a directory.", hint="Mend its name, or leave it out.")
     place = settings.recordings
+    if isinstance(place, Bucket):
+        return
     if place.exists() and not place.is_dir():
         raise SettingsError(f"recordings: {place} is not a directory.", hint="Name a directory, or one to be made.")
     if not settings.mode.writes:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
+
+from harness.errors import SettingsError
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 
@@ -39,16 +41,33 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """A place in an object store: ``s3://bucket/prefix``."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Place: TypeAlias = Path | Bucket
+"""Where recordings are: a directory, or a place in an object store."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
 
     ``responses`` says who answers for responses, conversations and stored completions.
+    ``recordings`` is where recordings are written and looked for first, ``more_recordings`` where they are looked for
+    then. ``cache`` is the directory for what can be made again (indices, copies of what is in an object store); None is
+    the user's own.
 
     What may hold a secret is not in its ``repr``: tests that fail show the values of fixtures.
     """
 
     mode: Mode = Mode.REPLAY
-    recordings: Path = Path("recordings")
+    recordings: Place = Path("recordings")
     upstream: str = DEFAULT_UPSTREAM
     strict: bool = False
     state: str | None = field(default=None, repr=False)
@@ -57,3 +76,16 @@ class Settings:
     upstream_names: Sequence[str] = ("openai",)
     upstream_parameters: Sequence[str] = ()
     match: Match = Match()
+    more_recordings: Sequence[Place] = ()
+    keep_equal: bool = True
+    cache: Path | None = field(default=None, repr=False)
+
+    @property
+    def directory(self) -> Path:
+        """Where recordings are written, for what works on files. Raises SettingsError for an object store."""
+        if isinstance(self.recordings, Bucket):
+            raise SettingsError(
+                f"recordings: {self.recordings} is no directory, which this needs.",
+                hint="Name a directory: --recordings DIR",
+            )
+        return self.recordings

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from harness.errors import SettingsError
 
-TABLE = ("mode", "recordings", "upstream", "strict", "state", "responses", "upstreams", "upstream_parameters", "match")
+TABLE = (
+    *("mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
+    *("upstreams", "upstream_parameters", "match"),
+)
 """What ``[tool.harness]`` may hold."""
 
 
@@ -35,7 +38,7 @@ class Given:
     def find(self, name: str, default: str) -> Found:
         variable = f"HARNESS_{name.upper()}"
         if self.flags.get(name) is not None:
-            return Found(self.flags[name], f"{self.flag_prefix}{name}", self.here)
+            return Found(self.flags[name], f"{self.flag_prefix}{name.replace('_', '-')}", self.here)
         if variable in self.environ:
             return Found(self.environ[variable], variable, self.here)
         if name in self.table:

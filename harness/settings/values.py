@@ -1,12 +1,14 @@
 """One value as it was written, made into what it means. Each raises SettingsError and names the source."""
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import SettingsError
-from harness.settings.model import DEFAULT_UPSTREAM, NO_KEY, Mode
+from harness.settings.model import DEFAULT_UPSTREAM, NO_KEY, Bucket, Mode, Place
 from harness.settings.sources import Found
 
 _NO_KEYS = ("", NO_KEY, "none")
@@ -28,8 +30,35 @@ def as_text(found: Found) -> str:
     return str(found.value)
 
 
-def place(found: Found) -> Path:
-    return found.base / as_text(found)
+def places(found: Found) -> tuple[Place, ...]:
+    """One place or several: a list, or, in an environment variable, separated like those of ``PATH``."""
+    values = found.value if isinstance(found.value, list | tuple) else [found.value]
+    if found.source.startswith("HARNESS_"):
+        # The colon of a URL separates nothing.
+        values = re.split(rf"{re.escape(os.pathsep)}(?!//)", str(found.value))
+    if not values:
+        raise SettingsError(f"{found.source} is empty.", hint="Name a place, or leave it out.")
+    return tuple(place(found._replace(value=value)) for value in values)
+
+
+def place(found: Found) -> Place:
+    text = as_text(found)
+    return _bucket(found.source, text) if "://" in text else found.base / text
+
+
+def _bucket(source: str, text: str) -> Bucket:
+    parts = urlsplit(text)
+    if parts.scheme != "s3" or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise SettingsError(
+            f"{source}: {text!r} is neither a directory nor a place in an object store.",
+            hint="Write it like s3://bucket/prefix; keys and addresses of the store go into AWS_… variables.",
+        )
+    return Bucket(text.rstrip("/"))
+
+
+def folder(found: Found) -> Path | None:
+    """A directory, or None for an empty text."""
+    return found.base / str(found.value) if found.value else None
 
 
 def state(found: Found) -> str | None:

@@ -1,70 +1,71 @@
 """Recordings in a directory: one JSON file each, written in one atomic rename."""
 
-import os
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import RecordingError
 from harness.recording import format as file_format
 from harness.recording.canonical import Canonicalizer
-from harness.recording.key import recording_name
+from harness.recording.key import parse_stem, recording_name
 from harness.recording.lookup import Entry
-from harness.recording.model import Exchange
-
-_STALE_SECONDS = 3600.0
-"""How old a temporary file must be before it is taken for the remains of a process that was killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Indexed:
-    """What the index knows of a file, and the state of the file when it was read."""
-
-    state: tuple[int, int]
-    entry: Entry | None
-    fault: str = ""
+from harness.recording.model import Exchange, Request
+from harness.recording.unchanged import is_unchanged
+from harness.stores.facts import Facts
+from harness.stores.files import State, count_below, folders_below, state_of, sweep_remains, write_whole
+from harness.stores.index import Index
 
 
 class DirectoryStore:
-    """A RecordingStore over a directory and the folders below it; new recordings go into the directory itself.
+    """A RecordingStore over a directory and the folders below it.
 
-    Looking a recording up by its key touches its file alone. The index is built on the first need; each time it is
-    asked for, files that came, went or changed since are read again, so another process may write here at any time.
+    New recordings go into the directory itself; what is recorded again stays in its folder. Looking a recording up by
+    its key touches its file alone. The index is built on the first need and follows what other processes do here; with
+    ``facts`` it is kept between runs. With ``keep_equal`` an old recording stays where the new one brings only noise.
     """
 
-    def __init__(self, directory: Path, canonicalizer: Canonicalizer) -> None:
+    def __init__(
+        self, directory: Path, canonicalizer: Canonicalizer, *, keep_equal: bool = True, facts: Facts | None = None
+    ) -> None:
         self.where = str(directory)
-        self._directory = directory
-        self._canonicalizer = canonicalizer
-        self._index: dict[str, _Indexed] = {}
-        self._folders: list[Path] | None = None
+        self._directory, self._keep_equal = directory, keep_equal
+        self._index = Index(directory, canonicalizer, self._request, facts)
+        self._folders: list[str] | None = None
+        self._folder_states: list[State | None] = []
+        self._rests: dict[str, dict[str, State]] = {}
         self._swept = False
 
     def find(self, key: str) -> list[str]:
-        for folder in self._known_folders():
-            prefix = folder.relative_to(self._directory).as_posix()
-            base = key if prefix == "." else f"{prefix}/{key}"
-            names = list(self._sequence(base))
+        names = list(self._sequence(key))
+        for folder in () if names else self._known_folders():
+            names = list(self._sequence(folder + key))
             if names:
-                return names
-        return []
+                break
+        return names
 
-    def _sequence(self, base: str) -> Iterator[str]:
-        number = 1
-        while self._path(recording_name(base, number)).is_file():
+    def _sequence(self, base: str, first: int = 1) -> Iterator[str]:
+        number = first
+        while self.has(recording_name(base, number)):
             yield recording_name(base, number)
             number += 1
 
-    def _known_folders(self) -> list[Path]:
-        if self._folders is None:
-            found = [Path(folder) for folder, _, _ in os.walk(self._directory)]
-            self._folders = found or [self._directory]
+    def _known_folders(self) -> list[str]:
+        """The folders below, as they are now: listing them is repeated when one of them has changed."""
+        if self._folders is None or self._folder_states != self._states_of_folders(self._folders):
+            self._folders = folders_below(self._directory)
+            self._folder_states = self._states_of_folders(self._folders)
         return self._folders
+
+    def _states_of_folders(self, folders: Sequence[str]) -> list[State | None]:
+        return [state_of(self._directory / folder) for folder in ("", *folders)]
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"
+
+    def has(self, name: str) -> bool:
+        return self._path(name).is_file()
+
+    def count(self) -> int:
+        return count_below(self._directory)
 
     def load(self, name: str) -> Exchange:
         path = self._path(name)
@@ -77,85 +78,76 @@ class DirectoryStore:
         except RecordingError as error:
             raise RecordingError(f"{path}: {error.message}", hint=error.hint) from error
 
-    def save(self, exchange: Exchange, name: str) -> None:
-        """Write a recording: a temporary file beside it, flushed to the disk, then renamed.
+    def _request(self, name: str) -> Request:
+        return self.load(name).request
 
-        A process that is killed leaves the old file or the new one. Raises RecordingError when the disk refuses.
-        """
-        text = file_format.dumps(file_format.to_document(exchange))
+    def save(self, exchange: Exchange, name: str) -> bool:
+        name = self._placed(name)
+        self._note_rest(name)
+        if self._keep_equal and self._says_the_same(name, exchange):
+            return False
         path = self._path(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            _write(path, text.encode())
+            if not self._swept:
+                self._swept = True
+                sweep_remains(self._directory)
+            write_whole(path, file_format.dumps(file_format.to_document(exchange)).encode())
         except OSError as error:
             raise RecordingError(
                 f"{path}: could not be written: {error.strerror}", hint="Make room or mend the permissions."
             ) from error
+        return True
 
-    def _sweep(self) -> None:
-        """Remove, once, what killed processes left behind."""
-        if self._swept:
-            return
-        self._swept = True
-        for path in self._directory.glob(".*.json.tmp"):
-            try:
-                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    path.unlink()
-            except OSError:
-                continue  # Another process was quicker, which is as good.
+    def _placed(self, name: str) -> str:
+        """The name with the folder before it in which its sequence already is."""
+        base, number = parse_stem(name)
+        found = [] if "/" in base else self.find(base)
+        return recording_name(parse_stem(found[0])[0], number) if found else name
+
+    def _says_the_same(self, name: str, exchange: Exchange) -> bool:
+        try:
+            return self.has(name) and is_unchanged(self.load(name), exchange)
+        except RecordingError:
+            return False
+
+    def _note_rest(self, name: str) -> None:
+        """When a sequence begins to be recorded: what else there is of it. Only that is ever trimmed."""
+        base, number = parse_stem(name)
+        if number == 1:
+            rest = {old: state_of(self._path(old)) for old in self._sequence(base, 2)}
+            self._rests[base] = {old: state for old, state in rest.items() if state is not None}
+
+    def trim(self, base: str, count: int) -> list[str]:
+        base = parse_stem(self._placed(base))[0]
+        rest = sorted(self._rests.pop(base, {}).items(), key=lambda row: -parse_stem(row[0])[1])
+        left = [name for name, state in rest if parse_stem(name)[1] > count and state_of(self._path(name)) == state]
+        # The last one first: whoever is killed here leaves a sequence without a gap.
+        for name in left:
+            self.remove(name)
+        return left[::-1]
+
+    def remove(self, name: str) -> None:
+        path = self._path(name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RecordingError(
+                f"{path}: could not be removed: {error.strerror}", hint="Mend the permissions."
+            ) from error
 
     def entries(self) -> Sequence[Entry]:
-        self._refresh()
-        return [indexed.entry for _, indexed in sorted(self._index.items()) if indexed.entry is not None]
+        return self._index.entries()
+
+    def sharing(self, fingerprint: str) -> Sequence[Entry]:
+        return self._index.sharing(fingerprint)
+
+    def nearest(self, request: Request, at_most: int) -> Sequence[Entry]:
+        return self._index.nearest(request, at_most)
 
     def broken(self) -> Sequence[str]:
-        return [f"{name}.json ({indexed.fault})" for name, indexed in sorted(self._index.items()) if indexed.fault]
-
-    def _refresh(self) -> None:
-        fresh: dict[str, _Indexed] = {}
-        folders = []
-        for folder, _, files in os.walk(self._directory):
-            folders.append(Path(folder))
-            for file in files:
-                if file.endswith(".json") and not file.startswith("."):
-                    path = Path(folder, file)
-                    name = path.relative_to(self._directory).as_posix().removesuffix(".json")
-                    state = _state(path)
-                    if state is not None:
-                        known = self._index.get(name)
-                        fresh[name] = known if known and known.state == state else self._read(name, state)
-        self._index, self._folders = fresh, sorted(folders) or [self._directory]
-
-    def _read(self, name: str, state: tuple[int, int]) -> _Indexed:
-        try:
-            request = self.load(name).request
-        except RecordingError as error:
-            return _Indexed(state, None, error.message.partition(": ")[2] or error.message)
-        return _Indexed(state, Entry(name, request, self._canonicalizer.fingerprint(request)))
+        return self._index.faults()
 
     def stamp(self, names: Sequence[str]) -> object:
-        paths = [*self._known_folders(), *(self._path(name) for name in names)]
-        return tuple(_state(path) for path in paths)
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem[:16]}-", suffix=".json.tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        if self._folders is None:
+            self._known_folders()
+        return *self._states_of_folders(self._folders or ()), *(state_of(self._path(name)) for name in names)

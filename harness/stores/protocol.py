@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from harness.recording.lookup import Entry
-from harness.recording.model import Exchange
+from harness.recording.model import Exchange, Request
 
 Object: TypeAlias = dict[str, Any]
 """A conversation, an item or a response as the API shows it."""
@@ -25,12 +25,43 @@ class RecordingStore(Protocol):
         """What is recorded under a name. Raises RecordingError when it is gone or cannot be read."""
         ...
 
-    def save(self, exchange: Exchange, name: str) -> None:
-        """Write a recording, whole or not at all."""
+    def save(self, exchange: Exchange, name: str) -> bool:
+        """Write a recording, whole or not at all; may be called in any thread.
+
+        False when nothing was written: the old recording says the same, and stays. Raises RecordingError.
+        """
+        ...
+
+    def trim(self, base: str, count: int) -> list[str]:
+        """Remove what is left over of a longer sequence, once ``count`` members of it have been recorded again.
+
+        Only what was there before its first member was saved goes, and only as it was then: what another process wrote
+        meanwhile stays. The names that went.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove one recording, if it is there. Raises RecordingError when it cannot be."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether there is a recording of this name, readable or not."""
+        ...
+
+    def count(self) -> int:
+        """How many recordings there are, without a look into them."""
         ...
 
     def entries(self) -> Sequence[Entry]:
         """The index of all recordings, as they are now, in the order of their names."""
+        ...
+
+    def sharing(self, fingerprint: str) -> Sequence[Entry]:
+        """The recordings with this fingerprint."""
+        ...
+
+    def nearest(self, request: Request, at_most: int) -> Sequence[Entry]:
+        """At most so many of the recordings of the request's endpoint, chosen for being like it; the order is none."""
         ...
 
     def broken(self) -> Sequence[str]:

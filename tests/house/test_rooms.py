@@ -64,7 +64,11 @@ ROOMS = {
     ),
     "turn": Room(ours=frozenset({"api", "errors"}), never=IO_CLOCK_AND_CHANCE),
     # The rooms that touch the world.
-    "stores": Room(ours=frozenset({"api", "recording", "errors"}), theirs=frozenset({"sqlalchemy"})),
+    "stores": Room(
+        ours=frozenset({"api", "recording", "errors"}),
+        theirs=frozenset({"sqlalchemy"}),
+        alone={"stores.bucket": frozenset({"obstore"})},
+    ),
     "backends": Room(
         ours=frozenset({"api", "recording", "errors", "stores.protocol"}),
         alone={
@@ -78,7 +82,7 @@ ROOMS = {
     # The one place that chooses, and the one that runs what was chosen.
     "wiring": Room(
         ours=PURE | {"stores", "backends", "server", "report", "settings", "errors", "running", "harness"},
-        theirs=AIOHTTP_SERVER | {"sqlalchemy"},
+        theirs=AIOHTTP_SERVER | {"sqlalchemy", "platformdirs"},
     ),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # The doors: none imports another.

@@ -1,0 +1,48 @@
+"""Whether recording an exchange again brought anything new, or noise alone."""
+
+from collections.abc import Iterator
+
+from harness.recording.diff import differences
+from harness.recording.model import Exchange, Json, Response
+from harness.recording.streams import whole
+
+_QUOTED = ("id", "call_id", "item_id", "response_id", "signature", "thought_signature", "encrypted_content")
+"""What a client sends back as it came. The requests that follow are found by it, so it is no noise here."""
+
+
+def is_unchanged(old: Exchange, new: Exchange) -> bool:
+    """Whether ``old`` can stay where ``new`` was recorded: whoever replays it is told the same.
+
+    Who asked and who answered, the status, texts, structure and usage must be equal, and so must every id that a client
+    may quote. Times, padding, the cuts of chunks and the order of keys may differ.
+    """
+    return (
+        (old.request, old.provider, old.metadata) == (new.request, new.provider, new.metadata)
+        and (old.response.status, old.response.is_streaming) == (new.response.status, new.response.is_streaming)
+        and not differences(old, new)
+        and list(_quoted(_said(old.response))) == list(_quoted(_said(new.response)))
+    )
+
+
+def _said(response: Response) -> Json:
+    """An answer with its stream put together, without the id that no request ever quotes."""
+    try:
+        body = whole(response.body) if response.is_streaming else response.body
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return response.body
+    if isinstance(body, dict) and ("choices" in body or body.get("type") == "message"):
+        return {name: value for name, value in body.items() if name != "id"}
+    return body
+
+
+def _quoted(value: Json) -> Iterator[Json]:
+    """Everything in an answer that a client may quote, in the order of the names."""
+    if isinstance(value, dict):
+        for name in sorted(value):
+            if name in _QUOTED:
+                yield value[name]
+            else:
+                yield from _quoted(value[name])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _quoted(item)
