@@ -13,7 +13,7 @@ from harness.recording.transcript import ToldError, Transcript
 class Take(Protocol):
     """Where a stream that has passed goes."""
 
-    def save(self, response: Response) -> str:
+    async def save(self, response: Response) -> str:
         """It is complete: write it down; the name of its recording."""
         ...
 
@@ -50,7 +50,7 @@ class Pump:
                 for data in self._said.feed(piece):
                     self._queue.put_nowait(data)
             last = self._said.end()
-            self._take.save(
+            await self._take.save(
                 Response(
                     self._said.body,
                     is_streaming=True,

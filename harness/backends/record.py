@@ -1,23 +1,23 @@
 """Asking the upstream and writing down what it answered, while the client already reads it."""
 
 import asyncio
-from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.pump import Pump
+from harness.backends.runs import Runs
 from harness.errors import HarnessError, UpstreamError
 from harness.recording.answer import whole_body
 from harness.recording.bodies import response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
-from harness.recording.key import key, recording_name
+from harness.recording.key import key
 from harness.recording.model import Exchange, Response
 from harness.recording.normalize import normalizer
 from harness.recording.redact import redact
 from harness.recording.transcript import transcript
-from harness.stores.protocol import RecordingStore
 
 _NOT_RECORDED = (401, 403, 408, 409, 429)
 """An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
@@ -33,9 +33,8 @@ class RecordBackend:
     passed on and leaves the old recording alone. The n-th answer to the same request in one run gets the n-th name.
     """
 
-    def __init__(self, store: RecordingStore, upstream: Upstream, journal: Journal) -> None:
-        self._store, self._upstream, self._journal = store, upstream, journal
-        self._saved: Counter[tuple[str | None, str]] = Counter()
+    def __init__(self, runs: Runs, upstream: Upstream, journal: Journal) -> None:
+        self._runs, self._upstream, self._journal = runs, upstream, journal
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
@@ -46,7 +45,7 @@ class RecordBackend:
             if not is_recordable(answer.status):
                 take.finish(_refusal(answer))
                 return answer
-            return self._whole(answer, take) if answer.stream is None else self._stream(answer, take)
+            return await self._whole(answer, take) if answer.stream is None else self._stream(answer, take)
         except HarnessError as error:
             take.finish(error)
             raise
@@ -55,7 +54,7 @@ class RecordBackend:
         # A listing belongs to no test; its key leaves the scope out.
         return await self.send(replace(call, scope=None))
 
-    def _whole(self, answer: Answer, take: "_Take") -> Answer:
+    async def _whole(self, answer: Answer, take: "_Take") -> Answer:
         must_be_json = endpoint_of(take.call.path) in JSON_ENDPOINTS and answer.status < 400
         said_type = "" if _has_no_body(take.call.method, answer.status) else answer.media_type
         try:
@@ -66,7 +65,7 @@ class RecordBackend:
         headers = normalized(answer.headers, take.key)
         body = normalizer(take.key)(body)
         response = Response(body, status=answer.status, media_type=media_type, headers=headers)
-        name = take.save(response)
+        name = await take.save(response)
         said_type, said = whole_body(response)
         return Answer(answer.status, said_type, said, recording=name, headers=headers)
 
@@ -78,40 +77,36 @@ class RecordBackend:
         task.add_done_callback(self._tasks.discard)
         return pump.answer()
 
-    def save(self, call: Call, name: str, response: Response) -> str:
+    async def save(self, call: Call, key: str, response: Response) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
         known = self._upstream.secrets(call)
         asked = call.request
         request = replace(asked, body=redact(asked.body, known), query=redact(asked.query, known))
         response = replace(response, body=redact(response.body, known), headers=redact(response.headers, known))
-        turn = (call.scope, name)
-        self._saved[turn] += 1
-        numbered = recording_name(name, self._saved[turn])
-        try:
-            self._store.save(Exchange(request, response, provider=self._upstream.provider(call)), numbered)
-        except HarnessError:
-            self._saved[turn] -= 1
-            raise
-        return numbered
+        return await self._runs.save(key, Exchange(request, response, provider=self._upstream.provider(call)))
 
-    def note(self, call: Call, name: str | None, error: HarnessError | None) -> None:
-        """Write a line into the journal: recorded under ``name``, or failed with ``error``."""
-        if error is not None:
-            # An upstream may repeat the key that it refuses; what is noted here is printed.
-            error.message = redact(error.message, self._upstream.secrets(call))
-        outcome = Outcome.RECORDED if name else Outcome.FAILED
-        self._journal.write(Line(outcome, call.scope, call.path, call.request.model, recording=name, error=error))
+    def fail(self, call: Call, key: str, error: HarnessError) -> None:
+        """Note that a request brought nothing to record."""
+        # An upstream may repeat the key that it refuses; what is noted here is printed.
+        error.message = redact(error.message, self._upstream.secrets(call))
+        self._runs.failed(key, call.request)
+        self._journal.write(Line(Outcome.FAILED, call.scope, call.path, call.request.model, error=error))
 
     def forget(self, scope: str | None) -> None:
-        for turn in [turn for turn in self._saved if turn[0] == scope]:
-            del self._saved[turn]
+        self._runs.end(scope)
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        self._runs.abandon(scopes)
 
     async def close(self) -> None:
         """Wait for the streams in flight, so that what the upstream is still saying is kept."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
+        if self._tasks:
+            self.abandon()
         for task in self._tasks:
             task.cancel()
+        self._runs.end_all()
         await self._upstream.close()
 
 
@@ -129,14 +124,13 @@ class _Take:
     key: str
     done: asyncio.Event
 
-    def save(self, response: Response) -> str:
-        name = self.backend.save(self.call, self.key, response)
-        self.backend.note(self.call, name, None)
+    async def save(self, response: Response) -> str:
+        name = await self.backend.save(self.call, self.key, response)
         self.done.set()
         return name
 
     def finish(self, error: HarnessError) -> None:
-        self.backend.note(self.call, None, error)
+        self.backend.fail(self.call, self.key, error)
         self.done.set()
 
 

@@ -1,6 +1,7 @@
 """Replaying what is recorded, recording what is not."""
 
 import asyncio
+from collections.abc import Collection
 
 from harness.backends.protocol import Answer, Call
 from harness.backends.record import RecordBackend
@@ -37,6 +38,9 @@ class RecordIfMissingBackend:
     def forget(self, scope: str | None) -> None:
         self._replay.forget(scope)
         self._record.forget(scope)
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        self._record.abandon(scopes)
 
     async def close(self) -> None:
         await self._record.close()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter, OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 

@@ -75,7 +75,7 @@ class Runs:
             self.end(scope)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
-        """These runs (None: all) were broken off: what they recorded stays, and so does what is left of earlier ones."""
+        """The runs of these scopes (None: all) were broken off: what is left of earlier ones stays beside them."""
         for (scope, _), sequence in self._sequences.items():
             sequence.is_abandoned |= scopes is None or scope in scopes
 

@@ -1,5 +1,6 @@
 """Everything real behind one door: the provider, and the MCP servers that calls name as their target."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from harness.backends.journal import Journal, Line, Outcome

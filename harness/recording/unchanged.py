@@ -1,5 +1,6 @@
 """Whether recording an exchange again brought anything new, or noise alone."""
 
+import re
 from collections.abc import Iterator
 
 from harness.recording.diff import differences
@@ -10,6 +11,10 @@ _QUOTED = ("id", "call_id", "item_id", "response_id", "signature", "thought_sign
 """What a client sends back as it came. The requests that follow are found by it, so it is no noise here."""
 
 
+_NOISE = re.compile(r"ratelimit|request-id|processing-ms|version")
+"""Headers that say who asked, and on which day."""
+
+
 def is_unchanged(old: Exchange, new: Exchange) -> bool:
     """Whether ``old`` can stay where ``new`` was recorded: whoever replays it is told the same.
 
@@ -18,10 +23,16 @@ def is_unchanged(old: Exchange, new: Exchange) -> bool:
     """
     return (
         (old.request, old.provider, old.metadata) == (new.request, new.provider, new.metadata)
-        and (old.response.status, old.response.is_streaming) == (new.response.status, new.response.is_streaming)
+        and _outside(old.response) == _outside(new.response)
         and not differences(old, new)
         and list(_quoted(_said(old.response))) == list(_quoted(_said(new.response)))
     )
+
+
+def _outside(response: Response) -> tuple[object, ...]:
+    """What there is of an answer beside its body. Timings count by being there: whoever asks for them wants them."""
+    told = {name: value for name, value in response.headers.items() if not _NOISE.search(name)}
+    return response.status, response.is_streaming, response.media_type, told, bool(response.timings)
 
 
 def _said(response: Response) -> Json:

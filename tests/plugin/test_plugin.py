@@ -345,5 +345,5 @@ def test_a_run_that_does_not_use_it_imports_nothing_heavy(pytester: pytest.Pytes
 
 def test_the_flags_are_in_the_help(pytester: pytest.Pytester) -> None:
     shown = pytester.runpytest("--help").stdout.str()
-    for flag in ("mode=MODE", "recordings=DIR", "upstream=URL", "state=PATH", "strict"):
+    for flag in ("mode=MODE", "recordings=PLACE", "upstream=URL", "state=PATH", "strict"):
         assert f"--harness-{flag}" in shown

@@ -1,7 +1,7 @@
 """The Conversations API over HTTP: a server with counted ids and its state in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,9 @@ class NoBackend:
 
     def forget(self, scope: str | None) -> None:
         """Nothing is counted."""
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        """Nothing is replaced."""
 
     async def close(self) -> None: ...
 

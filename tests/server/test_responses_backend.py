@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 import pytest
@@ -86,6 +86,9 @@ class Played:
 
     def forget(self, scope: str | None) -> None:
         """Nothing is counted."""
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        """Nothing is replaced."""
 
     async def close(self) -> None: ...
 
