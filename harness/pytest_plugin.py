@@ -144,6 +144,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     shown = {"replayed": 0, "recorded": 0, "missed": 0} | counts
     terminalreporter.write_sep("-", f"harness, mode {parts.settings.mode}")
     terminalreporter.write_line(", ".join(f"{number} {what}" for what, number in shown.items()))
+    removed = sorted(f"  {line.recording}.json" for line in parts.journal.lines if line.outcome == "removed")
+    if removed:
+        terminalreporter.write_line("Removed, as what was left over of a longer sequence:")
+        terminalreporter.write_line("\n".join(removed))
     # A request that was asked several times in vain is told of once.
     told = {(line.scope or "no scope", str(line.error)) for line in parts.journal.lines if line.error is not None}
     for scope, error in sorted(told):

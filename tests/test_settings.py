@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import SettingsError
-from harness.settings import DEFAULT_UPSTREAM, Match, Mode, Settings, check, load, parse_mode
+from harness.settings import DEFAULT_UPSTREAM, Bucket, Match, Mode, Settings, check, load, parse_mode
 
 MODES = "replay, record, record-if-missing, live"
 
@@ -105,6 +105,31 @@ def test_where_the_call_came_from_may_be_another_directory(tmp_path: Path) -> No
     assert load({"recordings": "r"}, {}, root, here=here).recordings == here / "r"
     assert load({}, {"HARNESS_STATE": "s.db"}, root, here=here).state == str(here / "s.db")
     assert load({}, {}, root, here=here).recordings == root / "recordings"
+
+
+def test_recordings_may_be_in_several_places(tmp_path: Path) -> None:
+    project(tmp_path, '[tool.harness]\nrecordings = ["mine", "../shared", "s3://bucket/prefix/"]\n')
+    settings = load({}, {}, tmp_path)
+    assert settings.recordings == tmp_path / "mine"
+    assert settings.more_recordings == (tmp_path / "../shared", Bucket("s3://bucket/prefix"))
+    settings = load({"recordings": ("a", "b")}, {}, tmp_path)
+    assert (settings.recordings, settings.more_recordings) == (tmp_path / "a", (tmp_path / "b",))
+    settings = load({}, {"HARNESS_RECORDINGS": f"s3://b/a{os.pathsep}c{os.pathsep}/d"}, tmp_path)
+    assert (settings.recordings, settings.more_recordings) == (Bucket("s3://b/a"), (tmp_path / "c", Path("/d")))
+    with pytest.raises(SettingsError, match="--recordings DIR"):
+        str(settings.directory)
+
+
+@pytest.mark.parametrize("place", ["gs://bucket", "s3://", "s3://key:secret@bucket", "s3://bucket?x=1", ""])
+def test_what_is_no_place_of_recordings(tmp_path: Path, place: str) -> None:
+    with pytest.raises(SettingsError, match="--recordings") as raised:
+        load({"recordings": (place,)}, {}, tmp_path)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_place_that_is_only_read_is_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="typo"):
+        check(Settings(recordings=tmp_path, more_recordings=[tmp_path / "typo"]))
 
 
 @pytest.mark.parametrize("place", ["postgresql://u:p@host/db", "sqlite:///x.db"])

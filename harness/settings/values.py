@@ -50,7 +50,8 @@ def _bucket(source: str, text: str) -> Bucket:
     parts = urlsplit(text)
     if parts.scheme != "s3" or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         raise SettingsError(
-            f"{source}: {text!r} is neither a directory nor a place in an object store.",
+            # Not shown: it may hold a password.
+            f"{source}: what it says is neither a directory nor a place in an object store.",
             hint="Write it like s3://bucket/prefix; keys and addresses of the store go into AWS_… variables.",
         )
     return Bucket(text.rstrip("/"))

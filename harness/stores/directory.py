@@ -56,7 +56,7 @@ class DirectoryStore:
         return self._folders
 
     def _states_of_folders(self, folders: Sequence[str]) -> list[State | None]:
-        return [state_of(self._directory / folder) for folder in ("", *folders)]
+        return [state_of(f"{self.where}/{folder}") for folder in ("", *folders)]
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"
@@ -139,6 +139,7 @@ class DirectoryStore:
         return self._index.entries()
 
     def sharing(self, fingerprint: str) -> Sequence[Entry]:
+        self._known_folders()
         return self._index.sharing(fingerprint)
 
     def nearest(self, request: Request, at_most: int) -> Sequence[Entry]:
@@ -150,4 +151,4 @@ class DirectoryStore:
     def stamp(self, names: Sequence[str]) -> object:
         if self._folders is None:
             self._known_folders()
-        return *self._states_of_folders(self._folders or ()), *(state_of(self._path(name)) for name in names)
+        return *self._states_of_folders(self._folders or ()), *(state_of(f"{self.where}/{name}.json") for name in names)

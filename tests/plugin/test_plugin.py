@@ -1,5 +1,6 @@
 """The pytest plugin from outside: a project's files in, the outcome of its run out."""
 
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from harness.recording.key import key
 from harness.recording.model import Json, Request
 from harness.running import ServerThread
 from harness.settings import Settings
+from tests.scripted_upstream import http, scripted
 
 APP = """
     from openai import OpenAI
@@ -347,3 +349,38 @@ def test_the_flags_are_in_the_help(pytester: pytest.Pytester) -> None:
     shown = pytester.runpytest("--help").stdout.str()
     for flag in ("mode=MODE", "recordings=PLACE", "upstream=URL", "state=PATH", "strict"):
         assert f"--harness-{flag}" in shown
+
+
+def asking(pytester: pytest.Pytester, times: int, ending: str) -> None:
+    """A test that asks the same so many times, and ends in a way of its own."""
+    body = f"for _ in range({times}):\n        ask('Say hello')\n    {ending}"
+    pytester.makepyfile(test_it=f"from app import ask\n\ndef test_it(harness_base_url):\n    {body}\n")
+
+
+def test_a_failing_test_replaces_no_more_than_it_recorded(pytester: pytest.Pytester) -> None:
+    with scripted(*(http(completion(str(number))) for number in range(5))) as upstream:
+        flags = ["--harness-mode=record", f"--harness-upstream={upstream.url}"]
+        asking(pytester, 3, "pass")
+        pytester.runpytest(*flags).assert_outcomes(passed=1)
+        asking(pytester, 1, "raise ValueError")
+        pytester.runpytest(*flags).assert_outcomes(failed=1)
+        assert len(recordings(pytester)) == 3
+        asking(pytester, 1, "assert True")
+        result = pytester.runpytest(*flags)
+    result.assert_outcomes(passed=1)
+    assert len(recordings(pytester)) == 1
+    result.stdout.fnmatch_lines(["*1 recorded, 0 missed, 2 removed*", "*longer sequence*", "*-2.json*", "*-3.json*"])
+
+
+def test_what_says_the_same_is_written_again_on_request(pytester: pytest.Pytester) -> None:
+    asking(pytester, 1, "pass")
+    with scripted(http(completion("always"))) as upstream:
+        flags = ["--harness-mode=record", f"--harness-upstream={upstream.url}"]
+        for more, told in ([], "1 recorded"), ([], "1 unchanged"), (["--harness-no-keep-equal"], "1 recorded"):
+            pytester.runpytest(*flags, *more).stdout.fnmatch_lines([f"*{told}*"])
+
+
+def completion(text: str) -> bytes:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return json.dumps({"id": "x", "model": "m", "choices": [choice]}).encode()
