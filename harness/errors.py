@@ -93,3 +93,7 @@ class UpstreamError(HarnessError):
     default_type = "server_error"
     default_code = "upstream_error"
     default_headers: ClassVar[Mapping[str, str]] = {}
+
+
+class BrokenOff(UpstreamError):
+    """A stream that breaks here because it did so when it was recorded: its reader sees the connection end."""

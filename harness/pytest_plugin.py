@@ -26,9 +26,17 @@ _OPTIONS = {
     ),
     "upstream": ("URL", "the provider's base URL (default: OpenAI's); else HARNESS_UPSTREAM"),
     "responses": ("WHO", "who answers for responses and conversations: local (default) or upstream"),
+    "speed": ("N", "replay recorded timings, N times as fast (default: at once)"),
     "state": ("PATH", "where conversations and responses are kept (default: in memory); else HARNESS_STATE"),
 }
 _ACTIONS = {"recordings": "append"}
+
+
+_FLAGS = {
+    "strict": "answer by key alone, without the fall-back",
+    "record-errors": "record failures too: 401, 429, 5xx, streams that broke off",
+    "timings": "record how long the pieces of an answer took",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,9 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="record again what says the same, too",
     )
-    group.addoption(
-        "--harness-strict", action="store_true", default=None, help="answer by key alone, without the fall-back"
-    )
+    for name, text in _FLAGS.items():
+        group.addoption(f"--harness-{name}", action="store_true", default=None, help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _load(config: pytest.Config) -> "Settings":
     from harness.settings import load
 
-    flags = {name: config.getoption(f"--harness-{name}") for name in (*_OPTIONS, "strict")}
+    flags = {name.replace("-", "_"): config.getoption(f"--harness-{name}") for name in (*_OPTIONS, *_FLAGS)}
     flags["keep_equal"] = config.getoption("harness_keep_equal")
     here = config.invocation_params.dir
     return load(flags, os.environ, config.rootpath, here=here, flag_prefix="--harness-")

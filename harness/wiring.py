@@ -11,7 +11,9 @@ import platformdirs
 
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
+from harness.backends.pacing import Pace
 from harness.backends.protocol import Backend
+from harness.backends.providers import Provider, Providers
 from harness.backends.record import RecordBackend
 from harness.backends.record_if_missing import RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
@@ -48,8 +50,10 @@ async def build(settings: Settings) -> Parts:
     canonicalizer = canonicalizer_of(settings)
     store = await asyncio.to_thread(open_store, settings, canonicalizer)
     journal = Journal()
-    state = await open_state(state_url(settings.state))
     backend = _backend(settings, store, journal, canonicalizer)
+    if isinstance(backend, RecordBackend):
+        await backend.begin()
+    state = await open_state(state_url(settings.state))
     services = Services(
         backend,
         state,
@@ -111,21 +115,33 @@ def _cache(settings: Settings) -> Path:
 def _rules(settings: Settings) -> str:
     """Whatever the user said that may bear on what is equal: an index made under other rules is another one."""
     same = Settings()
-    others = ("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache")
+    others = (
+        *("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache"),
+        *("responses", "record_errors", "timings", "speed"),
+    )
     return repr(replace(settings, **{name: getattr(same, name) for name in others}))
 
 
 def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
-    replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict)
+    pace = Pace(settings.speed, asyncio.sleep) if settings.speed else None
+    replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict, pace=pace)
     if settings.mode is Mode.REPLAY:
         return replay
-    model = UpstreamBackend(settings.upstream, settings.api_key, settings.upstream_names, journal)
-    upstream = Upstreams(model, McpUpstream(), journal)
+    upstream = Upstreams(UpstreamBackend(_providers(settings), journal), McpUpstream(), journal)
     if settings.mode is Mode.LIVE:
         return upstream
     runs = Runs(store, journal, trims=settings.mode is Mode.RECORD)
-    record = RecordBackend(runs, upstream, journal)
+    clock = time.monotonic if settings.timings else None
+    record = RecordBackend(runs, upstream, journal, errors=settings.record_errors, clock=clock)
     return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
+
+
+def _providers(settings: Settings) -> Providers:
+    named = {
+        name: Provider(one.base_url, one.api_key, one.auth, one.query, one.headers)
+        for name, one in settings.upstreams.items()
+    }
+    return Providers(Provider(settings.upstream, settings.api_key), named, settings.upstream_names)
 
 
 def _identity(settings: Settings, state: StateStore) -> Identity:

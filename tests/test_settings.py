@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import SettingsError
-from harness.settings import DEFAULT_UPSTREAM, Bucket, Match, Mode, Settings, check, load, parse_mode
+from harness.settings import DEFAULT_UPSTREAM, Bucket, Match, Mode, NamedUpstream, Settings, check, load, parse_mode
 
 MODES = "replay, record, record-if-missing, live"
 
@@ -19,6 +19,10 @@ SOURCES: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     "recordings": ("a", "b", '"c"', Path("a"), Path("b"), Path("c"), Path("recordings")),
     "upstream": ("http://a/1", "http://b/", '"http://c"', "http://a/1", "http://b", "http://c", DEFAULT_UPSTREAM),
     "strict": (True, "no", "true", True, False, True, False),
+    "responses": ("upstream", "local", '"upstream"', "upstream", "local", "upstream", "local"),
+    "record_errors": (True, "no", "true", True, False, True, False),
+    "timings": (True, "no", "true", True, False, True, False),
+    "speed": ("1", "0.5", "10", 1.0, 0.5, 10.0, None),
     "state": ("a.db", "b.db", '"c.db"', "a.db", "b.db", "c.db", None),
 }  # fmt: skip
 
@@ -229,7 +233,7 @@ def test_rules_that_are_none(tmp_path: Path, line: str) -> None:
 
 
 def test_names_of_upstreams(tmp_path: Path) -> None:
-    project(tmp_path, '[tool.harness.upstreams.azure]\nurl = "x"\n[tool.harness.upstreams.openai]\n')
+    project(tmp_path, '[tool.harness.upstreams.azure]\nbase_url = "https://x"\n[tool.harness.upstreams.openai]\n')
     assert load({}, {}, tmp_path).upstream_names == ("openai", "azure")
     assert "upstreams] is not a table" in failure(project(tmp_path, "[tool.harness]\nupstreams = 1\n"))
 
@@ -270,3 +274,46 @@ def test_parameters_of_an_upstreams_own_are_names(tmp_path: Path) -> None:
     for wrong in ('"grammar"', "[1]", "{}"):
         project(tmp_path, f"[tool.harness]\nupstream_parameters = {wrong}\n")
         assert "upstream_parameters" in failure(tmp_path)
+
+
+def upstreams(directory: Path, lines: str, environ: Mapping[str, str] | None = None) -> Mapping[str, NamedUpstream]:
+    return load({}, environ or {}, project(directory, f"[tool.harness.upstreams]\n{lines}\n")).upstreams
+
+
+def test_what_is_known_of_an_upstream_need_not_be_said(tmp_path: Path) -> None:
+    environ = {"ANTHROPIC_API_KEY": "a", "MY_KEY": "b", "AZURE_OPENAI_API_KEY": "c"}
+    lines = """
+        anthropic = {}
+        ollama = {base_url = "http://elsewhere:11434/v1"}
+        mine = {base_url = "https://mine.example/v1/", key_env = "MY_KEY", headers = {X-Team = "t"}}
+        azure = {base_url = "https://r.openai.azure.com", api_version = "2024-10-21"}
+    """
+    found = upstreams(tmp_path, lines, environ)
+    assert found["anthropic"] == NamedUpstream(
+        "https://api.anthropic.com/v1", "a", "x-api-key", headers={"anthropic-version": "2023-06-01"}
+    )
+    assert found["ollama"] == NamedUpstream("http://elsewhere:11434/v1", None, "none")
+    assert found["mine"] == NamedUpstream("https://mine.example/v1", "b", "bearer", headers={"x-team": "t"})
+    deployment = "https://r.openai.azure.com/openai/deployments/{model}"
+    assert found["azure"] == NamedUpstream(deployment, "c", "api-key", query={"api-version": "2024-10-21"})
+    newer = upstreams(tmp_path, 'azure = {base_url = "https://r.openai.azure.com"}')
+    assert newer["azure"].base_url == "https://r.openai.azure.com/openai/v1"
+    assert "'a'" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("mine = {}", "has no base_url"),
+        ('v1 = {base_url = "https://x"}', "cannot be a name"),
+        ('mine = {base_url = "x"}', "is not a base URL"),
+        ('mine = {base_url = "https://x", url = "y"}', "'url' is no setting"),
+        ('mine = {base_url = "https://x", auth = "basic"}', "auth 'basic' is not known"),
+        ('mine = {base_url = "https://x", query = {a = 1}}', "query is not a table of texts"),
+        ("mine = 7", "is not a table"),
+    ],
+)
+def test_upstreams_that_are_none(tmp_path: Path, line: str, message: str) -> None:
+    error = failure(project(tmp_path, f"[tool.harness.upstreams]\n{line}\n"))
+    assert message in error
+    assert "upstreams." in error

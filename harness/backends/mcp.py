@@ -59,6 +59,9 @@ class McpUpstream:
             statuses[:] = refused
             raise
 
+    async def check_key(self, call: Call) -> None:
+        """There is nothing cheap to ask that would tell."""
+
     def secrets(self, call: Call) -> list[str]:
         """What must never be written down: what the headers say, and the secrets that URLs carry."""
         parts = urlsplit(call.target or "")

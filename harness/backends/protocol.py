@@ -86,6 +86,10 @@ class Upstream(Protocol):
         """The answer, whatever its status. Raises UpstreamError."""
         ...
 
+    async def check_key(self, call: Call) -> None:
+        """Raises UpstreamError when whoever answers this call refuses its key. Asks at most once for each key."""
+        ...
+
     def secrets(self, call: Call) -> list[str]:
         """What of this call must never be written down."""
         ...

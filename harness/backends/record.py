@@ -1,10 +1,11 @@
 """Asking the upstream and writing down what it answered, while the client already reads it."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from harness.backends.journal import Journal, Line, Outcome
+from harness.backends.pacing import Stopwatch
 from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.pump import Pump
 from harness.backends.runs import Runs
@@ -30,19 +31,44 @@ class RecordBackend:
     """Passes requests to the upstream, hands its answers on normalized, and saves them when they are complete.
 
     A stream is recorded by a task of its own: a client that leaves early changes nothing. What fails or breaks off is
-    passed on and leaves the old recording alone. The n-th answer to the same request in one run gets the n-th name.
+    passed on and leaves the old recording alone, unless ``errors`` are recorded too. The n-th answer to the same
+    request in one run gets the n-th name. With a ``clock`` (in seconds), recordings say how long the answers took.
     """
 
-    def __init__(self, runs: Runs, upstream: Upstream, journal: Journal) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        upstream: Upstream,
+        journal: Journal,
+        *,
+        errors: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._runs, self._upstream, self._journal = runs, upstream, journal
+        self._errors, self._clock = errors, clock
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Before anything is recorded again: the key that is configured is proven. Raises UpstreamError."""
+        try:
+            await self._check_key(Call("GET", "/v1/models", b""))
+        except HarnessError:
+            await self.close()
+            raise
+
+    async def _check_key(self, call: Call) -> None:
+        # Where errors are recorded too, a refusal is one of them.
+        if not self._errors:
+            await self._upstream.check_key(call)
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
-        take = _Take(self, call, key(call.request), done or asyncio.Event())
+        take = _Take(self, call, key(call.request), done or asyncio.Event(), records_errors=self._errors)
         try:
+            await self._check_key(call)
+            take.watch = Stopwatch(self._clock) if self._clock else None
             answer = await self._upstream.ask(call)
-            if not is_recordable(answer.status):
+            if not self._errors and not is_recordable(answer.status):
                 take.finish(_refusal(answer))
                 return answer
             return await self._whole(answer, take) if answer.stream is None else self._stream(answer, take)
@@ -64,14 +90,18 @@ class RecordBackend:
             return answer
         headers = normalized(answer.headers, take.key)
         body = normalizer(take.key)(body)
-        response = Response(body, status=answer.status, media_type=media_type, headers=headers)
+        timings = None
+        if take.watch:
+            take.watch.lap()
+            timings = take.watch.timings()
+        response = Response(body, status=answer.status, media_type=media_type, headers=headers, timings=timings)
         name = await take.save(response)
         said_type, said = whole_body(response)
         return Answer(answer.status, said_type, said, recording=name, headers=headers)
 
     def _stream(self, answer: Answer, take: "_Take") -> Answer:
         said = transcript(take.call.path, answer.media_type, normalizer(take.key))
-        pump = Pump(take, answer, said, normalized(answer.headers, take.key))
+        pump = Pump(take, answer, said, normalized(answer.headers, take.key), take.watch)
         task = asyncio.create_task(pump.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -123,6 +153,8 @@ class _Take:
     call: Call
     key: str
     done: asyncio.Event
+    records_errors: bool = False
+    watch: Stopwatch | None = None
 
     async def save(self, response: Response) -> str:
         name = await self.backend.save(self.call, self.key, response)

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
 from harness.backends.journal import Journal, Line, Outcome
+from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
-from harness.errors import RecordingError, RecordingNotFound
+from harness.errors import BrokenOff, RecordingError, RecordingNotFound
 from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
@@ -43,12 +44,19 @@ class ReplayBackend:
     """Answers from a store: by key, then (unless ``strict``) by fingerprint. A miss is an error.
 
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
-    digest and a look at the files' times.
+    digest and a look at the files' times. With a ``pace``, answers take the time that they took.
     """
 
     def __init__(
-        self, store: RecordingStore, canonicalizer: Canonicalizer, journal: Journal, *, strict: bool = False
+        self,
+        store: RecordingStore,
+        canonicalizer: Canonicalizer,
+        journal: Journal,
+        *,
+        strict: bool = False,
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace
         self._store, self._canonicalizer, self._journal, self._strict = store, canonicalizer, journal, strict
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
@@ -81,14 +89,33 @@ class ReplayBackend:
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
             return None
-        return self._answer(known, call)
+        rendered = known.prepared.get(nth(known.names, self._counts[known.turn] + 1))
+        return None if rendered is None or self._takes_time(rendered) else self._answer(known, call)
 
     def _answer(self, known: _Known, call: Call) -> Answer:
         self._counts[known.turn] += 1
         name = nth(known.names, self._counts[known.turn])
         rendered = known.prepared.get(name) or self._prepare(known, name, call.request)
         self._journal.write(Line(Outcome.REPLAYED, call.scope, call.path, known.model, recording=name))
-        return Answer(rendered.status, rendered.media_type, rendered.body, recording=name, headers=rendered.headers)
+        answer = Answer(rendered.status, rendered.media_type, recording=name, headers=rendered.headers)
+        if self._takes_time(rendered):
+            answer.stream = self._pieces(rendered)
+        else:
+            answer.body = rendered.body
+        return answer
+
+    def _takes_time(self, rendered: Rendered) -> bool:
+        """Whether an answer is more than its bytes: it is paced, or ends before it is complete."""
+        return rendered.is_broken or (self._pace is not None and rendered.timings is not None)
+
+    async def _pieces(self, rendered: Rendered) -> AsyncIterator[bytes]:
+        if self._pace is None:
+            yield rendered.body
+        else:
+            async for piece in self._pace.pieces(rendered):
+                yield piece
+        if rendered.is_broken:
+            raise BrokenOff("The stream broke off here when it was recorded.", hint="Record it again for a whole one.")
 
     def forget(self, scope: str | None) -> None:
         for turn in [turn for turn in self._counts if turn[0] == scope]:
@@ -136,24 +163,28 @@ class ReplayBackend:
 
     async def models(self, call: Call) -> Answer:
         """Every model that a recorded listing names; where none was recorded, those that recordings answer for."""
-        models: dict[str, Json] = {}
         entries = self._store.entries()
-        for entry in entries:
-            if endpoint_of(entry.path) == "/v1/models":
-                for model in self._listed(entry.name):
-                    models.setdefault(str(model.get("id")), model)
-        if not models:
-            names = sorted({entry.model for entry in entries} - {""})
+        listings = [
+            listing
+            for entry in entries
+            if endpoint_of(entry.path) == "/v1/models" and (listing := self._listing(entry.name))
+        ]
+        if len(listings) == 1:
+            return Answer(200, JSON_TYPE, encode(listings[0]))
+        models = {str(model.get("id")): model for listing in reversed(listings) for model in _models_of(listing)}
+        if not listings:
+            names = {entry.model for entry in entries} - {""}
             models = {name: {"id": name, "object": "model", "created": 0, "owned_by": "harness"} for name in names}
-        return Answer(200, JSON_TYPE, encode({"object": "list", "data": list(models.values())}))
+        data = [models[name] for name in sorted(models)]
+        return Answer(200, JSON_TYPE, encode({"object": "list", "data": data}))
 
-    def _listed(self, name: str) -> list[dict[str, Json]]:
+    def _listing(self, name: str) -> Json:
+        """A recorded listing; None for what is none."""
         try:
             body = self._store.load(name).response.body
         except RecordingError:
-            return []
-        data = body.get("data") if isinstance(body, dict) else None
-        return [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
+            return None
+        return body if isinstance(body, dict) and isinstance(body.get("data"), list) else None
 
     @property
     def has_listing(self) -> bool:
@@ -162,6 +193,10 @@ class ReplayBackend:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+def _models_of(listing: dict[str, Json]) -> list[dict[str, Json]]:
+    return [model for model in listing["data"] if isinstance(model, dict)]
 
 
 def _digest(call: Call) -> bytes:

@@ -1,38 +1,32 @@
-"""The real provider behind a base URL. The only user of aiohttp's client."""
+"""The real providers behind their base URLs. The only user of aiohttp's client."""
 
-import json
+import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 
 import aiohttp
 from yarl import URL
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call
+from harness.backends.providers import Providers, Route
 from harness.errors import DO_NOT_RETRY, UpstreamError
-from harness.recording.bodies import base_type, is_multipart
-from harness.recording.canonical import bare_model, endpoint_of
+from harness.recording.bodies import base_type, is_stream
 from harness.recording.headers import served
-from harness.recording.model import JSON_TYPE, STREAM_TYPE
-from harness.recording.transcript import is_stream
+from harness.recording.model import STREAM_TYPE
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)
-_PLACEHOLDER_KEYS = ("", "none", "null", "dummy", "harness")
+_PROOF_SECONDS = 5.0
 
 
 class UpstreamBackend:
-    """Sends requests to ``base_url`` (the ``/v1`` included) and hands back what it answers, byte for byte.
+    """Sends requests to whom they are meant for and hands back what is answered, byte for byte."""
 
-    The key is the request's own, else ``api_key``; the placeholders that clients are given where no key is needed
-    (``none``, ``harness``) count as none. ``names`` are the prefixes that a model's name loses on the way.
-    """
-
-    def __init__(
-        self, base_url: str, api_key: str | None = None, names: Sequence[str] = (), journal: Journal | None = None
-    ) -> None:
-        self._base_url, self._api_key, self._names = base_url, api_key, names
+    def __init__(self, providers: Providers, journal: Journal | None = None) -> None:
+        self._providers = providers
         self._journal = journal or Journal()
         self._session: aiohttp.ClientSession | None = None
+        self._proven: set[tuple[str, str]] = set()
 
     async def send(self, call: Call) -> Answer:
         try:
@@ -51,64 +45,42 @@ class UpstreamBackend:
 
     async def ask(self, call: Call) -> Answer:
         """The upstream's answer: a stream where it sends one, whatever its status. Raises UpstreamError."""
-        data = self._body(call) if call.raw or call.method not in ("GET", "HEAD", "DELETE") else None
+        route = self._providers.route(call)
+        data = route.body if call.raw or call.method not in ("GET", "HEAD", "DELETE") else None
         try:
-            response = await self._open().request(call.method, self._url(call), data=data, headers=self._headers(call))
+            response = await self._request(route, data)
             headers, media_type = served(response.headers), response.headers.get("Content-Type", "")
             if is_stream(media_type):
-                return Answer(response.status, media_type, stream=self._pieces(response), headers=headers)
+                return Answer(response.status, media_type, stream=_pieces(response, route), headers=headers)
             async with response:
                 return Answer(response.status, media_type, await response.read(), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._unreachable(error) from error
+            raise _unreachable(route, error) from error
 
-    def _url(self, call: Call) -> URL:
-        # The path and the query stand as the client wrote them: what is percent-encoded stays so.
-        query = f"?{call.query}" if call.query else ""
-        return URL(self._base_url + endpoint_of(call.path).removeprefix("/v1") + query, encoded=True)
+    async def _request(self, route: Route, data: bytes | None) -> aiohttp.ClientResponse:
+        url = URL(route.url, encoded=True)
+        return await self._open().request(route.call.method, url, data=data, headers=route.headers)
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def check_key(self, call: Call) -> None:
+        """Ask once for the models, with the key that goes with ``call``. Raises UpstreamError when it is refused.
+
+        Any other answer, or none, proves nothing against the key. One that a request brings and nobody configured is
+        the request's own affair.
+        """
+        route = self._providers.checks(self._providers.route(call))
+        if (
+            route.key is None
+            or route.key != route.provider.api_key
+            or (route.provider.base_url, route.key) in self._proven
+        ):
+            return
         try:
-            async for piece in response.content.iter_any():
-                yield piece
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UpstreamError(
-                f"The upstream {self._base_url} broke off in mid-stream: {_words(error)}",
-                hint="Ask again; nothing was recorded.",
-            ) from error
-        finally:
-            response.close()
-
-    def _unreachable(self, error: Exception) -> UpstreamError:
-        return UpstreamError(
-            f"The upstream {self._base_url} could not be asked: {_words(error)}",
-            hint="Is it running, and is the address right? Set it with --upstream or HARNESS_UPSTREAM.",
-            headers=DO_NOT_RETRY,
-        )
-
-    def _body(self, call: Call) -> bytes:
-        if is_multipart(call.content_type or ""):
-            return call.raw
-        model = call.request.model
-        bare = bare_model(model, self._names)
-        return call.raw if bare == model else json.dumps({**call.request.body, "model": bare}).encode()
-
-    def _headers(self, call: Call) -> dict[str, str]:
-        headers = {"content-type": call.content_type or JSON_TYPE} | dict(call.headers)
-        if self._sent_key(call) is None:
-            headers.pop("authorization", None)
-            if self._api_key:
-                headers["authorization"] = f"Bearer {self._api_key}"
-        return headers
-
-    def secrets(self, call: Call) -> list[str]:
-        """What must never be written down: the request's keys and the harness's own."""
-        sent = [self._sent_key(call), call.headers.get("api-key"), call.headers.get("x-api-key"), self._api_key]
-        return [secret for secret in sent if secret]
-
-    def _sent_key(self, call: Call) -> str | None:
-        sent = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        return None if sent.lower() in _PLACEHOLDER_KEYS else sent
+            async with asyncio.timeout(_PROOF_SECONDS), await self._request(route, None) as response:
+                if response.status in (401, 403):
+                    raise _refused(route, response.status, await response.text(errors="replace"))
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return
+        self._proven.add((route.provider.base_url, route.key))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -119,8 +91,11 @@ class UpstreamBackend:
             self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=True)
         return self._session
 
-    def provider(self, _: Call) -> str:
-        return self._base_url
+    def secrets(self, call: Call) -> list[str]:
+        return self._providers.secrets(call)
+
+    def provider(self, call: Call) -> str:
+        return self._providers.route(call).provider.base_url
 
     def forget(self, scope: str | None) -> None:
         """Nothing is counted."""
@@ -145,6 +120,39 @@ async def _whole_pieces(pieces: AsyncIterator[bytes], media_type: str) -> AsyncI
             rest = rest[end:]
     if rest:
         yield rest
+
+
+async def _pieces(response: aiohttp.ClientResponse, route: Route) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.content.iter_any():
+            yield piece
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise UpstreamError(
+            f"The upstream {route.provider.base_url} broke off in mid-stream: {_words(error)}",
+            hint="Ask again; nothing was recorded.",
+        ) from error
+    finally:
+        response.close()
+
+
+def _unreachable(route: Route, error: Exception) -> UpstreamError:
+    return UpstreamError(
+        f"The upstream {route.provider.base_url} could not be asked: {_words(error)}",
+        hint="Is it running, and is the address right? Set it with --upstream or HARNESS_UPSTREAM.",
+        headers=DO_NOT_RETRY,
+    )
+
+
+def _refused(route: Route, status: int, text: str) -> UpstreamError:
+    said = text.replace(route.key or "", "[redacted]")[:300]
+    return UpstreamError(
+        f"The upstream {route.provider.base_url} refuses the key: {status} {said}",
+        hint="Nothing was recorded. Set OPENAI_API_KEY, or the upstream's key_env, to a key that it takes.",
+        http_status=status,
+        code="invalid_api_key",
+        type="invalid_request_error",
+        headers=DO_NOT_RETRY,
+    )
 
 
 def _words(error: Exception) -> str:

@@ -30,6 +30,9 @@ class Upstreams:
     def provider(self, call: Call) -> str:
         return self._of(call).provider(call)
 
+    async def check_key(self, call: Call) -> None:
+        await self._of(call).check_key(call)
+
     async def send(self, call: Call) -> Answer:
         if call.target is None:
             return await self.model.send(call)

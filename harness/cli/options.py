@@ -20,6 +20,9 @@ _OPTIONS = (
         help="A directory or s3://bucket/prefix (default: recordings); repeat it to read from several.",
     ),
     click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1)."),
+    click.option("--record-errors", is_flag=True, default=None, help="Record failures too: 429, 5xx, cut streams."),
+    click.option("--timings", is_flag=True, default=None, help="Record how long the pieces of an answer took."),
+    click.option("--speed", metavar="N", help="Replay recorded timings, N times as fast (default: at once)."),
     click.option("--strict", is_flag=True, default=None, help="Answer by key alone; no fall-back by fingerprint."),
     click.option(
         "--responses",

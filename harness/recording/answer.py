@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.api import sse
 from harness.api.body import compact
-from harness.recording.bodies import content
+from harness.recording.bodies import base_type, content, is_stream
 from harness.recording.canonical import CHUNKED, endpoint_of
 from harness.recording.chunks import Chunk, aggregate, aggregate_text, is_usage_chunk, split
 from harness.recording.model import JSON_TYPE, STREAM_TYPE, Json, Request, Response
@@ -13,23 +13,33 @@ from harness.recording.model import JSON_TYPE, STREAM_TYPE, Json, Request, Respo
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Status, media type, body and headers of an HTTP answer, ready to be written."""
+    """Status, media type, body and headers of an HTTP answer, ready to be written.
+
+    ``timings`` are those of the recording, if it has any; with ``is_broken`` the connection ends behind the body.
+    """
 
     status: int
     media_type: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, Json] | None = None
+    is_broken: bool = False
+
+    def pieces(self) -> list[bytes]:
+        """The body, cut where the events or the lines of a stream end."""
+        end = {STREAM_TYPE: b"\n\n"}.get(base_type(self.media_type), b"\n" if is_stream(self.media_type) else b"")
+        return [piece + end for piece in self.body.split(end)[:-1]] if end else [self.body]
 
 
 def render(response: Response, request: Request) -> Rendered:
     """The answer to ``request`` that ``response`` gives.
 
-    A recorded stream goes out chunk by chunk as it was, its usage chunk only when the request asks for one. A stream of
-    completions answers a whole request (aggregated) and a whole a streaming request (split); at other endpoints an
-    answer is what it was. Errors are never streamed.
+    A recorded stream goes out chunk by chunk as it was, its usage chunk only when the request asks for one; one that
+    broke off does so again. A stream of completions answers a whole request (aggregated) and a whole a streaming
+    request (split); at other endpoints an answer is what it was. Errors are never streamed.
     """
     media_type, body = _body(response, request)
-    return Rendered(response.status, media_type, body, response.headers)
+    return Rendered(response.status, media_type, body, response.headers, response.timings, response.is_broken)
 
 
 def _body(response: Response, request: Request) -> tuple[str, bytes]:
@@ -37,6 +47,8 @@ def _body(response: Response, request: Request) -> tuple[str, bytes]:
         return whole_body(response)
     if response.is_streaming and response.media_type is not None:
         return response.media_type, "".join(f"{compact(value)}\n" for value in response.body).encode()
+    if response.is_broken:
+        return STREAM_TYPE, _broken(response, request)
     if response.is_streaming and _is_text_lines(response.body):
         return STREAM_TYPE, "\n".join([*response.body, ""]).encode()
     endpoint = endpoint_of(request.path)
@@ -69,6 +81,15 @@ def _split(endpoint: str, whole: Json) -> list[Chunk]:
 
 def _is_text_lines(body: Json) -> bool:
     return isinstance(body, list) and bool(body) and all(isinstance(line, str) for line in body)
+
+
+def _broken(response: Response, request: Request) -> bytes:
+    """What came of a stream before it broke off; nothing of it where a whole is wanted."""
+    if _is_text_lines(response.body):
+        return "\n".join([*response.body, ""]).encode()
+    if endpoint_of(request.path) in CHUNKED and not request.wants_stream:
+        return b""
+    return b"".join(map(sse.encode_json, response.body))
 
 
 def _stream(chunks: list[Chunk]) -> bytes:

@@ -19,7 +19,10 @@ from email.parser import BytesHeaderParser
 from email.policy import HTTP
 
 from harness.errors import InvalidRequest, RecordingError
-from harness.recording.model import JSON_TYPE, MULTIPART, Json
+from harness.recording.model import JSON_TYPE, MULTIPART, STREAM_TYPE, Json
+
+LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/stream+json")
+"""Streams of one JSON value on each line."""
 
 TEXT, BINARY = "__text__", "__binary__"
 
@@ -29,6 +32,11 @@ _TEXTS = re.compile(r"text/.+|application/(.*\+)?(xml|yaml|jsonl|x-www-form-urle
 def base_type(content_type: str) -> str:
     """A media type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
+
+
+def is_stream(content_type: str) -> bool:
+    """Whether bodies of this type are read piece by piece."""
+    return base_type(content_type) in (STREAM_TYPE, *LINE_TYPES)
 
 
 def is_json(content_type: str) -> bool:

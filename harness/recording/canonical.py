@@ -22,12 +22,16 @@ CHUNKED = ("/v1/chat/completions", "/v1/completions")
 """Where a stream can answer a whole request and the reverse."""
 JSON_ENDPOINTS = (*CHUNKED, "/v1/embeddings", "/v1/messages", "/v1/models")
 """What answers in JSON, whatever a server calls it."""
+_DEPLOYMENT = re.compile(r"^.*/openai/deployments/[^/]+/")
 _SCHEMAS = ("parameters", "schema", "input_schema")
 
 
 def endpoint_of(path: str) -> str:
-    """The path below the last ``/v1``: ``/openai/v1/v1/models`` and ``/v1/models`` are both ``/v1/models``."""
-    _, found, rest = path.rpartition("/v1/")
+    """The path below the last ``/v1``: ``/openai/v1/v1/models`` and ``/v1/models`` are both ``/v1/models``.
+
+    What Azure has below a deployment (``/openai/deployments/gpt-4o/chat/completions``) is there as well.
+    """
+    _, found, rest = _DEPLOYMENT.sub("/v1/", path).rpartition("/v1/")
     return f"/v1/{rest}" if found else path
 
 

@@ -30,15 +30,18 @@ _LISTING = "/v1/models"
 _MODEL_TYPE = "openai.types.model.Model"
 
 _OK = 200
-_ERROR = 400
+_ERROR, _FAILURE = 400, 500
 
 _LOCAL_ENDINGS = (".local", ".localhost", ".internal", ".lan")
 
 _ERROR_TYPES = {
     400: "BadRequestError",
+    401: "AuthenticationError",
+    403: "PermissionDeniedError",
     404: "NotFoundError",
-    413: "APIStatusError",
+    409: "ConflictError",
     422: "UnprocessableEntityError",
+    429: "RateLimitError",
 }
 
 
@@ -148,6 +151,7 @@ def _response(endpoint: str, response: dict[str, Json]) -> Response:
         _media_type(response),
         _texts(response, "headers"),
         timings if isinstance(timings, dict) else None,
+        is_broken=response.get("is_broken") is True,
     )
 
 
@@ -214,6 +218,7 @@ def _beside(response: Response) -> dict[str, Json]:
         "media_type": response.media_type,
         "headers": dict(sorted(response.headers.items())),
         "timings": response.timings,
+        "is_broken": response.is_broken or None,
     }
     return {name: value for name, value in beside.items() if value not in (None, {})}
 
@@ -244,10 +249,11 @@ def _written_error(response: Response) -> dict[str, Json]:
     text = content(body, response.media_type or "")
     said = body if text is None else text.decode(errors="replace")
     message = f"Error code: {response.status} - {said}"
+    of_its_kind = "APIStatusError" if response.status < _FAILURE else "InternalServerError"
     data: dict[str, Json] = {
         "category": "provider_sdk",
         "provider": "openai",
-        "type": _ERROR_TYPES.get(response.status, "APIStatusError"),
+        "type": _ERROR_TYPES.get(response.status, of_its_kind),
         "message": message,
         "status_code": response.status,
         "body": inner if isinstance(inner, dict) else None,

@@ -66,8 +66,9 @@ class Response:
     400 or more carries an error body.
 
     ``media_type`` is None for what is plain (JSON, and SSE for a stream); a body of any other type is a JSON value that
-    says what it is. ``headers`` are those on the allow-list, names in lower case. ``timings`` has ``first_byte`` and
-    ``chunks``, in seconds, where they were asked for.
+    says what it is. ``headers`` are those on the allow-list, names in lower case. ``timings``, where they were asked
+    for, has ``first_byte``, in seconds from the request, and ``chunks``, in seconds from what came before each. With
+    ``is_broken`` the stream ended before it was complete.
     """
 
     body: Json
@@ -76,6 +77,7 @@ class Response:
     media_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, Json] | None = None
+    is_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

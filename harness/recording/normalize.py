@@ -18,7 +18,7 @@ def normalizer(key: str) -> Callable[[Json], Json]:
 
     It remembers the tool calls that it has seen, so that every chunk of a call gets the same id; make a new one for
     every answer. Values that are not chat or text completions (embeddings, model lists, errors) come back unchanged,
-    but for the padding of events and what Ollama's own API says of the hour and of its machine.
+    but for the padding of events and what llama.cpp's and Ollama's own APIs say of the hour and of their machines.
     """
     names: dict[str, str] = {}
 
@@ -47,6 +47,8 @@ def normalizer(key: str) -> Callable[[Json], Json]:
 
 
 def _without_noise(value: dict[str, Json]) -> dict[str, Json]:
+    if isinstance(value.get("timings"), dict):
+        value = {**value, "timings": dict.fromkeys(value["timings"], 0)}
     if "type" in value and "obfuscation" in value:
         return {name: item for name, item in value.items() if name != "obfuscation"}
     if "done" in value and isinstance(value.get("created_at"), str):

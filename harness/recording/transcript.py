@@ -14,13 +14,11 @@ from harness.api import sse
 from harness.api.body import compact
 from harness.api.errors import error_body
 from harness.errors import HarnessError, UpstreamError
-from harness.recording.bodies import base_type
+from harness.recording.bodies import LINE_TYPES, base_type
 from harness.recording.canonical import CHUNKED, endpoint_of
 from harness.recording.model import STREAM_TYPE, Json
 
 Normalize: TypeAlias = Callable[[Json], Json]
-
-LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/stream+json")
 
 _AGAIN = "Ask again; nothing was recorded."
 _ENDINGS = {
@@ -58,11 +56,6 @@ class Transcript(Protocol):
     def media_type(self) -> str | None:
         """The type of the stream, None for plain SSE."""
         ...
-
-
-def is_stream(content_type: str) -> bool:
-    """Whether bodies of this type are read piece by piece."""
-    return base_type(content_type) in (STREAM_TYPE, *LINE_TYPES)
 
 
 def transcript(path: str, content_type: str, normalize: Normalize) -> Transcript:

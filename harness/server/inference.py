@@ -10,7 +10,7 @@ from aiohttp import web
 from harness.api import sse
 from harness.api.completions import check_metadata
 from harness.backends.protocol import Answer, Call
-from harness.errors import HarnessError, NotFound
+from harness.errors import BrokenOff, HarnessError, NotFound
 from harness.recording.canonical import bare_model
 from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
@@ -117,6 +117,9 @@ async def _stream(
                 pieces.append(piece)
             elif writer.left:
                 return response
+    except BrokenOff:
+        await writer.cut()
+        return response
     except HarnessError as error:
         await writer.write(failure(answer.media_type, error))
         return response

@@ -13,6 +13,13 @@ class Writer:
         self._request, self._response = request, response
         self.left = False
 
+    async def cut(self) -> None:
+        """End the connection behind what was written, before the answer is complete."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.close()
+        self.left = True
+
     async def write(self, data: bytes) -> None:
         if self.left:
             return

@@ -9,6 +9,7 @@ from harness.errors import SettingsError
 from harness.settings import tables, values
 from harness.settings.model import DEFAULT_UPSTREAM, Bucket, Settings
 from harness.settings.sources import Given, project_table
+from harness.settings.upstreams import named_upstreams
 
 
 def load(
@@ -39,7 +40,10 @@ def load(
         state=values.state(given.find("state", ":memory:")),
         api_key=values.api_key(environ),
         responses=values.responses(given.find("responses", "local")),
-        upstream_names=tables.upstream_names(table),
+        record_errors=values.truth(given.find("record_errors", "false")),
+        timings=values.truth(given.find("timings", "false")),
+        speed=values.speed(given.find("speed", "")),
+        upstreams=named_upstreams(table.get("upstreams", {}), environ),
         upstream_parameters=tables.upstream_parameters(table.get("upstream_parameters", [])),
         match=tables.match(table.get("match", {})),
         keep_equal=values.truth(given.find("keep_equal", "true")),

@@ -1,6 +1,6 @@
 """What can be chosen: the modes, and every setting with its default."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -55,10 +55,27 @@ Place: TypeAlias = Path | Bucket
 
 
 @dataclass(frozen=True, slots=True)
+class NamedUpstream:
+    """An upstream with a name, from ``[tool.harness.upstreams.NAME]``: chosen by a path or by a model's name.
+
+    ``auth`` is the header of its key: ``bearer``, ``api-key``, ``x-api-key`` or ``none``. ``query`` and ``headers`` go
+    with every request.
+    """
+
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    auth: str = "bearer"
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
 
-    ``responses`` says who answers for responses, conversations and stored completions.
+    ``responses`` says who answers for responses, conversations and stored completions. ``record_errors`` records what
+    says nothing about the request as well, ``timings`` when each piece of an answer came; ``speed`` replays it so many
+    times as fast, None at once.
     ``recordings`` is where recordings are written and looked for first, ``more_recordings`` where they are looked for
     then. ``cache`` is the directory for what can be made again (indices, copies of what is in an object store); None is
     the user's own.
@@ -73,7 +90,10 @@ class Settings:
     state: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     responses: Literal["local", "upstream"] = "local"
-    upstream_names: Sequence[str] = ("openai",)
+    record_errors: bool = False
+    timings: bool = False
+    speed: float | None = None
+    upstreams: Mapping[str, NamedUpstream] = field(default_factory=dict)
     upstream_parameters: Sequence[str] = ()
     match: Match = Match()
     more_recordings: Sequence[Place] = ()
@@ -89,3 +109,8 @@ class Settings:
                 hint="Name a directory: --recordings DIR",
             )
         return self.recordings
+
+    @property
+    def upstream_names(self) -> Sequence[str]:
+        """The prefixes that a model's name may have; ``openai`` always, whoever answers for it."""
+        return tuple(dict.fromkeys(("openai", *self.upstreams)))

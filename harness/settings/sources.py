@@ -10,6 +10,7 @@ from harness.errors import SettingsError
 
 TABLE = (
     *("mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
+    *("record_errors", "timings", "speed"),
     *("upstreams", "upstream_parameters", "match"),
 )
 """What ``[tool.harness]`` may hold."""

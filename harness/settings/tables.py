@@ -1,18 +1,10 @@
 """The tables that only the project's file can hold."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import SettingsError
 from harness.settings.model import Match
 from harness.settings.sources import checked_table
-
-
-def upstream_names(table: Mapping[str, Any]) -> tuple[str, ...]:
-    upstreams = table.get("upstreams", {})
-    if not isinstance(upstreams, dict):
-        raise SettingsError("[tool.harness.upstreams] is not a table.", hint="Write [tool.harness.upstreams.NAME].")
-    return tuple(dict.fromkeys(("openai", *upstreams)))
 
 
 def upstream_parameters(value: Any) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """One value as it was written, made into what it means. Each raises SettingsError and names the source."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -111,6 +112,20 @@ def responses(found: Found) -> Literal["local", "upstream"]:
     raise SettingsError(f"{found.source}: {found.value!r} is not who answers.", hint="Use one of: local, upstream.")
 
 
-def api_key(environ: Mapping[str, str]) -> str | None:
-    key = environ.get("OPENAI_API_KEY", "").strip()
+def speed(found: Found) -> float | None:
+    """How many times as fast as recorded; None for as fast as can be."""
+    if found.value == "":
+        return None
+    try:
+        number = float(found.value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < math.inf:
+        hint = "Use 1 for the speed of the recording, 10 for ten times that."
+        raise SettingsError(f"{found.source}: {found.value!r} is no speed.", hint=hint)
+    return number
+
+
+def api_key(environ: Mapping[str, str], variable: str = "OPENAI_API_KEY") -> str | None:
+    key = environ.get(variable, "").strip()
     return None if key.lower() in _NO_KEYS else key

@@ -1,15 +1,22 @@
 """Record, replay and live against a real inference server, with everything that a chat completion can ask for."""
 
+import contextlib
 import dataclasses
+import http.client
+import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from openai import OpenAI
 
+from harness.backends.journal import Outcome
 from harness.recording.chunks import aggregate
 from harness.running import ServerThread
-from harness.settings import Mode, Settings
+from harness.settings import Mode, NamedUpstream, Settings
+
+NOWHERE = "http://127.0.0.1:1/v1"
 
 TOOL = {
     "type": "function",
@@ -91,6 +98,50 @@ def test_models_and_embeddings(tmp_path: Path, upstream_url: str) -> None:
             seen.append((vector, models, client.models.retrieve("tiny").id))
     assert seen[0] == seen[1]
     assert seen[0][1] == ["tiny"]
+
+
+HI = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4, "temperature": 0}
+ASKED: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("POST", "/v1/completions", {"model": "tiny", "prompt": "Hello", "max_tokens": 4, "temperature": 0}),
+    ("POST", "/v1/completions", {"prompt": "Hello", "max_tokens": 4, "temperature": 0, "stream": True}),
+    ("POST", "/v1/embeddings", {"model": "tiny", "input": ["Hello", "you"]}),
+    ("GET", "/v1/models", None),
+    ("POST", "/v1/messages", HI),
+    ("POST", "/v1/messages", HI | {"stream": True}),
+    ("POST", "/v1/messages/count_tokens", HI),
+    ("POST", "/v1/responses", {"model": "tiny", "input": "Hi", "max_output_tokens": 4}),
+    ("POST", "/v1/responses", {"model": "tiny", "input": "Hi", "max_output_tokens": 4, "stream": True}),
+    ("GET", "/v1/nothing?of=the&kind", None),
+    ("POST", "/llama/tokenize", {"content": "Hello you"}),
+    ("POST", "/llama/apply-template", HI),
+    ("POST", "/llama/completion", {"prompt": "Hello", "n_predict": 4, "temperature": 0}),
+    ("POST", "/llama/completion", {"prompt": "Hello", "n_predict": 4, "temperature": 0, "stream": True}),
+    ("GET", "/llama/health", None),
+]
+"""What the server has besides chats: OpenAI's, Anthropic's and its own."""
+
+
+def test_every_endpoint_is_replayed_with_the_upstream_gone(tmp_path: Path, upstream_url: str) -> None:
+    seen = []
+    for mode, url in ((Mode.RECORD, upstream_url), (Mode.REPLAY, NOWHERE), (Mode.REPLAY, NOWHERE)):
+        named = {"llama": NamedUpstream(url, auth="none")}
+        chosen = Settings(
+            mode=mode, recordings=tmp_path, upstream=url, responses="upstream", strict=True, upstreams=named
+        )
+        with ServerThread(chosen) as server:
+            seen.append([raw(server, *asked) for asked in ASKED])
+            assert server.parts.journal.count()[Outcome.FAILED] == 0
+    assert seen[0] == seen[1] == seen[2]
+    assert [status for status, _, _ in seen[0]] == [404 if "nothing" in path else 200 for _, path, _ in ASKED]
+
+
+def raw(server: ServerThread, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, str | None, bytes]:
+    connection = http.client.HTTPConnection(urlsplit(server.base_url).netloc)
+    with contextlib.closing(connection):
+        headers = {"Content-Type": "application/json"} if body else {}
+        connection.request(method, path, json.dumps(body) if body else None, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
 
 
 def test_live(tmp_path: Path, upstream_url: str) -> None:

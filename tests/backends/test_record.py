@@ -11,6 +11,7 @@ import pytest
 from openai import OpenAI
 
 from harness.backends.journal import Outcome
+from harness.errors import UpstreamError
 from harness.recording import format as file_format
 from harness.recording.key import key
 from harness.running import ServerThread
@@ -280,8 +281,13 @@ def test_the_key_goes_upstream_and_nowhere_else(tmp_path: Path) -> None:
             said(client_of(server))
             OpenAI(base_url=server.base_url, api_key="sk-of-the-request").models.with_raw_response.list()
     heads = [head.lower() for head, _ in upstream.requests]
-    assert f"authorization: bearer {secret}" in heads[0]
-    assert "authorization: bearer sk-of-the-request" in heads[1]
+    assert [head.partition(" http/")[0] for head in heads] == [
+        "get /v1/models",
+        "post /v1/chat/completions",
+        "get /v1/models",
+    ]
+    assert all(f"authorization: bearer {secret}" in head for head in heads[:2])
+    assert "authorization: bearer sk-of-the-request" in heads[2]
     assert secret not in "".join(file.read_text() for file in files(tmp_path))
     assert "x" * 30 not in "".join(file.read_text() for file in files(tmp_path))
 
@@ -296,6 +302,27 @@ def test_a_key_that_an_upstream_repeats_is_not_noted(tmp_path: Path) -> None:
         [line] = server.parts.journal.lines
     assert "[redacted]" in str(line.error)
     assert secret not in str(line.error)
+
+
+@pytest.mark.parametrize("mode", [Mode.RECORD, Mode.RECORD_IF_MISSING])
+def test_with_a_bad_key_nothing_is_touched(tmp_path: Path, mode: Mode) -> None:
+    refused = json.dumps({"error": {"message": "Incorrect API key: not-a-good-one"}}).encode()
+    with scripted(http(refused, status=401), stream(*STREAM)) as upstream:
+        chosen = Settings(mode=mode, recordings=tmp_path, upstream=upstream.url, api_key="not-a-good-one")
+        with pytest.raises((UpstreamError, openai.AuthenticationError), match="refuses the key: 401") as raised:
+            with ServerThread(chosen) as server:
+                said(client_of(server))
+    assert "not-a-good-one" not in str(raised.value)
+    assert [head.split()[:2] for head, _ in upstream.requests] == [["GET", "/v1/models"]]
+    assert files(tmp_path) == []
+
+
+def test_an_upstream_without_models_is_no_bad_key(tmp_path: Path) -> None:
+    with scripted(http(b"{}", status=404), stream(*STREAM)) as upstream:
+        chosen = Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url, api_key="a-good-key")
+        with ServerThread(chosen) as server:
+            assert [said(client_of(server)), said(client_of(server))] == [TEXT, TEXT]
+    assert len(upstream.requests) == 3
 
 
 def fields(chosen: Settings) -> dict[str, Any]:
