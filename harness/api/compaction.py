@@ -9,10 +9,12 @@ import binascii
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import Field, StrictStr
 
+from harness.api.closed import Closed
+from harness.api.create_response import CreateResponse, ServiceTier, parse_create
 from harness.api.items import parse_items
-from harness.api.responses import CreateResponse, ServiceTier, parse_create, usage_object
+from harness.api.responses import usage_object
 from harness.api.validation import parse
 from harness.errors import InvalidRequest
 
@@ -23,10 +25,8 @@ _REQUEST = (
 )
 
 
-class CompactRequest(BaseModel):
+class CompactRequest(Closed):
     """The body of the request. Null is the same as absent, but for the model."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: StrictStr
     input: StrictStr | list[Any] | None = None
@@ -37,10 +37,8 @@ class CompactRequest(BaseModel):
     service_tier: ServiceTier | None = None
 
 
-class _Packed(BaseModel):
+class _Packed(Closed):
     """What stands inside of a compaction item."""
-
-    model_config = ConfigDict(extra="forbid")
 
     harness: Literal[1]
     messages: list[Any]

@@ -1,15 +1,19 @@
 """What clients send as items, turned into items as the API shows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from harness.api.errors import missing
-from harness.api.item_kinds import KINDS, PARTS, SOURCES, Message, Reference
+from harness.api.closed import known_keys
+from harness.api.errors import invalid_prefix, missing
+from harness.api.item_kinds import ARTEFACTS, INPUT_PARTS, KINDS, PARTS, SOURCES, Message, Reference
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.api.writable import check_writable
 
 NewId: TypeAlias = Callable[[str], str]
 """Gives a new id that begins with the prefix it is called with."""
+
+_PREFIXED = ("function_call", "reasoning")
+"""Beside messages, the kinds whose ids OpenAI looks at."""
 
 
 def parse_items(value: Any, param: str, new_id: NewId) -> list[dict[str, Any]]:
@@ -57,6 +61,7 @@ def _untyped(item: dict[str, Any], path: str) -> str:
 
 def _message(item: dict[str, Any], path: str, new_id: NewId) -> dict[str, Any]:
     message = parse(Message, item, path)
+    _check_prefix(message.id, "msg", path)
     content = _content(message, f"{path}.content")
     shown = {
         "type": "message",
@@ -70,17 +75,23 @@ def _message(item: dict[str, Any], path: str, new_id: NewId) -> dict[str, Any]:
 
 def _content(message: Message, path: str) -> list[dict[str, Any]]:
     if not isinstance(message.content, str):
-        return _parts(message.content, path)
+        # OpenAI's description lets the assistant have said what others say, and not the reverse.
+        return _parts(message.content, path, PARTS if message.role == "assistant" else INPUT_PARTS)
     if message.role == "assistant":
         return [{"type": "output_text", "text": message.content, "annotations": [], "logprobs": []}]
     return [{"type": "input_text", "text": message.content}]
 
 
-def _parts(parts: list[Any], path: str) -> list[dict[str, Any]]:
-    return [_part(part, f"{path}[{place}]") for place, part in enumerate(parts)]
+def _check_prefix(item_id: str | None, prefix: str, path: str) -> None:
+    if item_id is not None and not item_id.startswith(prefix):
+        raise invalid_prefix(f"{path}.id", item_id, prefix)
 
 
-def _part(part: Any, path: str) -> dict[str, Any]:
+def _parts(parts: list[Any], path: str, kinds: Iterable[str] = INPUT_PARTS) -> list[dict[str, Any]]:
+    return [_part(part, f"{path}[{place}]", list(kinds)) for place, part in enumerate(parts)]
+
+
+def _part(part: Any, path: str, kinds: list[str]) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise wrong_type(path, ["an object"], part)
     kind = part.get("type")
@@ -88,8 +99,8 @@ def _part(part: Any, path: str) -> dict[str, Any]:
         raise missing(f"{path}.type")
     if not isinstance(kind, str):
         raise wrong_type(f"{path}.type", ["a string"], kind)
-    if kind not in PARTS:
-        raise unsupported(f"{path}.type", kind, list(PARTS))
+    if kind not in kinds:
+        raise unsupported(f"{path}.type", kind, kinds)
     shown = parse(PARTS[kind], part, path).model_dump(exclude_none=True)
     sources = SOURCES.get(kind, ())
     if sources and not any(source in shown for source in sources):
@@ -99,7 +110,10 @@ def _part(part: Any, path: str) -> dict[str, Any]:
 
 def _other(name: str, item: dict[str, Any], path: str, new_id: NewId) -> dict[str, Any]:
     kind = KINDS[name]
-    parse(kind.model, item, path)
+    parsed = parse(kind.model, item, path)
+    item = {key: value for key, value in known_keys(kind.model, item).items() if key not in ARTEFACTS}
+    if name in _PREFIXED:
+        _check_prefix(parsed.id, kind.prefix, path)
     if name in ("function_call_output", "custom_tool_call_output") and isinstance(item["output"], list):
         item = {**item, "output": _parts(item["output"], f"{path}.output")}
     shown = {**item, "id": item.get("id") or new_id(kind.prefix)}

@@ -8,8 +8,9 @@ import json
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+from pydantic import BaseModel, Field, StrictBool, StrictStr, ValidationError
 
+from harness.api.closed import Closed
 from harness.api.errors import invalid_value, missing
 from harness.api.validation import parse
 from harness.errors import InvalidRequest, UpstreamError
@@ -21,10 +22,8 @@ _INVALID_PARAMS = -32602
 """JSON-RPC's code for arguments that are none."""
 
 
-class ToolFilter(BaseModel):
+class ToolFilter(Closed):
     """Some of a server's tools: those of these names, those that say that they only read, or both at once."""
-
-    model_config = ConfigDict(extra="forbid")
 
     tool_names: list[StrictStr] | None = None
     read_only: StrictBool | None = None
@@ -38,19 +37,15 @@ class ToolFilter(BaseModel):
         return self.read_only is None or self.read_only == only_reads
 
 
-class ApprovalFilter(BaseModel):
+class ApprovalFilter(Closed):
     """Which tools are called after an approval only, and which without."""
-
-    model_config = ConfigDict(extra="forbid")
 
     always: ToolFilter | None = None
     never: ToolFilter | None = None
 
 
-class McpTool(BaseModel):
+class McpTool(Closed):
     """A server whose tools the model may call."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["mcp"]
     server_label: Annotated[StrictStr, Field(min_length=1)]

@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, Field, StrictBool, StrictStr
 
+from harness.api.closed import Closed, known_keys
 from harness.api.errors import invalid_value, missing
 from harness.api.mcp import check_mcp_tool, shown_mcp_tool
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.errors import InvalidRequest
 
 Object: TypeAlias = dict[str, Any]
+NAME = r"^[a-zA-Z0-9_-]+$"
+"""The names of tools and of schemas."""
+
+_ToolName: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=128, pattern=NAME)]
 _Name: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
 
 _HOSTED = (
@@ -25,62 +30,69 @@ _ELSEWHERE = ("local_shell", "shell", "apply_patch", "namespace")
 _MODES = ("none", "auto", "required")
 
 
-class FunctionTool(BaseModel):
-    """A function that the client runs. What else it brings is handed on: the upstream knows what to make of it."""
+class OwnTool(Closed):
+    """A tool that the client runs. Of how it is loaded and called, there is one way here."""
 
-    name: _Name
+    name: _ToolName
     description: StrictStr | None = None
+    defer_loading: Literal[False] | None = None
+    allowed_callers: list[Literal["direct"]] | None = None
+    is_async: Annotated[Literal[False] | None, Field(alias="async")] = None
+
+
+class FunctionTool(OwnTool):
+    """A function that the client runs."""
+
+    type: Literal["function"]
     parameters: Object | None = None
+    output_schema: Object | None = None
     strict: StrictBool | None = None
 
 
 class Format(BaseModel):
-    """What a custom tool takes: any text, or what a grammar allows."""
+    """What a custom tool takes, before it is known which."""
 
     type: Literal["text", "grammar"]
 
 
-class Grammar(BaseModel):
-    """The rules that a custom tool's text follows."""
+class AnyText(Closed):
+    """A custom tool takes any text."""
 
-    model_config = ConfigDict(extra="forbid")
+    type: Literal["text"]
+
+
+class Grammar(Closed):
+    """The rules that a custom tool's text follows."""
 
     type: Literal["grammar"]
     syntax: Literal["lark", "regex"]
     definition: StrictStr
 
 
-class CustomTool(BaseModel):
-    """A tool that takes text of any form."""
+class CustomTool(OwnTool):
+    """A tool that takes text: of any form, or what a grammar allows."""
 
-    name: _Name
-    description: StrictStr | None = None
+    type: Literal["custom"]
     format: Object | None = None
 
 
-class NamedTool(BaseModel):
+class NamedTool(Closed):
     """The name of a tool, where one is chosen."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["function", "custom"]
     name: _Name
 
 
-class ServerTool(BaseModel):
+class ServerTool(Closed):
     """The tools of an MCP server, or one of them, where they are chosen."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["mcp"]
     server_label: _Name
     name: StrictStr | None = None
 
 
-class AllowedTools(BaseModel):
+class AllowedTools(Closed):
     """The choice among some of the tools."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"] | None = None
@@ -100,17 +112,18 @@ def check_tools(tools: list[Object]) -> None:
             check_mcp_tool(tool, path)
         else:
             raise _not_served(kind, path)
-    _check_labels(tools)
+    _check_names(tools)
 
 
-def _check_labels(tools: list[Object]) -> None:
-    labels: set[str] = set()
+def _check_names(tools: list[Object]) -> None:
+    """A name says which tool is called: no two tools have one, and no two servers."""
+    known: set[tuple[bool, str]] = set()
     for place, tool in enumerate(tools):
-        if tool["type"] == "mcp":
-            if tool["server_label"] in labels:
-                message = f"Duplicate MCP server label '{tool['server_label'][:64]}': every server needs its own."
-                raise invalid_value(f"tools[{place}].server_label", message)
-            labels.add(tool["server_label"])
+        is_server, name = tool["type"] == "mcp", _name(tool)
+        if (is_server, name) in known:
+            what, key = ("MCP server label", "server_label") if is_server else ("tool name", "name")
+            raise invalid_value(f"tools[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own.")
+        known.add((is_server, name))
 
 
 def _kind(value: Object, path: str) -> str:
@@ -123,8 +136,8 @@ def _kind(value: Object, path: str) -> str:
 
 
 def _check_format(given: Object | None, path: str) -> None:
-    if given is not None and parse(Format, given, path).type == "grammar":
-        parse(Grammar, given, path)
+    if given is not None:
+        parse(Grammar if parse(Format, given, path).type == "grammar" else AnyText, given, path)
 
 
 def _not_served(kind: str, path: str) -> InvalidRequest:
@@ -200,7 +213,8 @@ def shown_tool(tool: Object) -> Object:
         return shown_mcp_tool(tool)
     if tool["type"] == "custom":
         return {"format": {"type": "text"}} | {name: value for name, value in tool.items() if value is not None}
-    return {"type": "function", "description": None, "parameters": None, "strict": True} | tool
+    defaults = {"type": "function", "description": None, "parameters": None, "strict": True}
+    return defaults | known_keys(FunctionTool, tool)
 
 
 def shown_choice(choice: str | Object | None) -> str | Object:

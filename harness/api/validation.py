@@ -157,6 +157,11 @@ def _string_short(param: str, error: ErrorDetails, limits: Mapping[str, Any]) ->
     return _limit(param, "string too short", wanted, _length("a string", error), "string_below_min_length")
 
 
+def _pattern(param: str, _error: ErrorDetails, limits: Mapping[str, Any]) -> InvalidRequest:
+    wanted = f"Expected a string that matches the pattern '{limits['pattern']}'."
+    return invalid_value(param, f"Invalid '{param}': string does not match pattern. {wanted}")
+
+
 def _long(param: str, error: ErrorDetails, limits: Mapping[str, Any]) -> InvalidRequest:
     most = limits["max_length"]
     if isinstance(error["input"], dict):
@@ -197,6 +202,7 @@ _SENTENCES: dict[str, Callable[[str, ErrorDetails, Mapping[str, Any]], InvalidRe
     "enum": _choice,
     "string_too_long": _string_long,
     "string_too_short": _string_short,
+    "string_pattern_mismatch": _pattern,
     "too_long": _long,
     "too_short": _short_list,
     "greater_than": _below,

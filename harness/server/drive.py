@@ -30,7 +30,6 @@ from harness.turn.commands import (
     Kept,
     Listed,
     ListTools,
-    Opened,
     Refuse,
 )
 from harness.turn.machine import Plan, Turn
@@ -95,13 +94,8 @@ class Driver:
                 raise refusal(answer.status, answer.body or b"", answer.headers)
             if answer.recording:
                 self.recordings.append(answer.recording)
-            opened = False
             async with aclosing(_chunks(answer)) as chunks:
                 async for chunk in chunks:
-                    if not opened:
-                        # Not before: some upstreams begin a stream and say in its first event that they refuse.
-                        yield Opened()
-                        opened = True
                     yield Chunk(chunk)
             yield Ended(self.clock())
         except HarnessError as error:

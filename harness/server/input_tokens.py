@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from harness.api.responses import parse_create
+from harness.api.create_response import parse_create
 from harness.errors import HarnessError
 from harness.server.context import json_body, services
 from harness.server.responses import history_of, new_items

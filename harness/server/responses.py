@@ -8,10 +8,10 @@ from aiohttp import web
 
 from harness.api import sse
 from harness.api.background import is_running, not_cancellable, not_streamable, parse_retrieve_query
+from harness.api.create_response import CreateResponse, parse_create
 from harness.api.errors import invalid_prefix, missing, not_found
 from harness.api.items import NewId, parse_items
 from harness.api.listing import list_body, paginate, parse_list_query
-from harness.api.responses import CreateResponse, parse_create
 from harness.api.validation import is_id
 from harness.errors import InvalidRequest, NotFound, UpstreamError
 from harness.server.background import Run
@@ -146,7 +146,7 @@ async def new_items(request: web.Request, wanted: CreateResponse, history: list[
     Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items, and NotFound
     for a reference to nothing.
     """
-    given = wanted.input or []
+    given = [] if wanted.input is None else wanted.input
     message = {"type": "message", "role": "user", "content": given}
     items = parse_items([message] if isinstance(given, str) else given, "input", new_id)
     if not items and not history:

@@ -9,8 +9,11 @@ _CALLS = {
     # type of a call: what OpenAI calls it
     "function_call": "function call",
     "custom_tool_call": "custom tool call",
+    "computer_call": "computer call",
+    "shell_call": "shell call",
+    "apply_patch_call": "apply patch call",
 }
-_OUTPUTS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
+_OUTPUTS = {f"{kind}_output": kind for kind in _CALLS}
 
 
 def check_calls(items: Iterable[dict[str, Any]]) -> None:

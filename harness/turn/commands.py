@@ -12,11 +12,6 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """Input: the backend has begun to answer."""
-
-
-@dataclass(frozen=True, slots=True)
 class Chunk:
     """Input: one ``chat.completion.chunk``."""
 
@@ -107,5 +102,5 @@ class Refuse:
     error: HarnessError
 
 
-Input: TypeAlias = Begin | Listed | Called | Opened | Chunk | Ended | Kept | Failed
+Input: TypeAlias = Begin | Listed | Called | Chunk | Ended | Kept | Failed
 Command: TypeAlias = ListTools | CallTool | Ask | Emit | Keep | Refuse

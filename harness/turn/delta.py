@@ -1,7 +1,7 @@
 """What one chunk says: the dialects of chat-completions upstreams read into one shape, and checked.
 
-Upstreams differ in where they put reasoning and in what they leave out of a tool call. No other file of the engine
-knows that.
+Upstreams differ in where they put reasoning, in what they leave out of a tool call, in how they say that they failed.
+No other file of the engine knows that.
 """
 
 import math
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from harness.api.calls import CallNumbers
+from harness.api.refusals import broken_off
 from harness.errors import UpstreamError
 
 T = TypeVar("T")
@@ -16,6 +17,10 @@ Object: TypeAlias = dict[str, Any]
 
 _CALL_TEXTS = {"function": "arguments", "custom": "input"}
 """The kinds of tool calls, and what each calls the text that the model writes for the tool."""
+
+
+_FAILURES = ("error", "insufficient_system_resource")
+"""Finish reasons of answers that failed, as OpenRouter and DeepSeek write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,11 @@ class Delta:
     usage: Object | None = None
     service_tier: str | None = None
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is a word of the model's in it, or its end: most answers begin with a role and no word."""
+        return any((self.reasoning, self.text, self.refusal, self.calls, self.finish_reason))
+
 
 class Reader:
     """Reads the chunks of one answer, in their order."""
@@ -52,13 +62,16 @@ class Reader:
     def read(self, chunk: Object) -> Delta:
         """The delta of a ``chat.completion.chunk``. Raises UpstreamError for what is none (``"choices": 7``)."""
         choice = _first_choice(chunk)
+        if choice.get("finish_reason") in _FAILURES:
+            raise broken_off(choice.get("error") or f"The upstream ended its answer with '{choice['finish_reason']}'.")
         said = _get(choice, "delta", dict) or {}
+        text, thought = _content(said.get("content"))
         return Delta(
-            reasoning=_get(said, "reasoning_content", str) or _reasoning(said),
-            text=_get(said, "content", str) or "",
+            reasoning=_get(said, "reasoning_content", str) or _reasoning(said) or thought,
+            text=text,
             refusal=_get(said, "refusal", str) or "",
             logprobs=tuple(map(_logprob, _objects(_get(choice, "logprobs", dict) or {}, "content"))),
-            calls=tuple(self._call(place, call) for place, call in enumerate(_objects(said, "tool_calls"))),
+            calls=tuple(self._call(place, call) for place, call in enumerate(_calls(said))),
             finish_reason=_get(choice, "finish_reason", str),
             usage=_get(chunk, "usage", dict),
             service_tier=_get(chunk, "service_tier", str),
@@ -80,6 +93,30 @@ class Reader:
 
 def _first_choice(chunk: Object) -> Object:
     return next((choice for choice in _objects(chunk, "choices") if not choice.get("index")), {})
+
+
+def _calls(said: Object) -> list[Object]:
+    """The calls of a delta: in the older way, one ``function_call``, which some send empty beside the others."""
+    calls = _objects(said, "tool_calls")
+    function = _get(said, "function_call", dict) or {}
+    return calls or ([{"index": 0, "function": function}] if any(function.values()) else [])
+
+
+def _content(content: Any) -> tuple[str, str]:
+    """The text of a content, and the reasoning in it: Mistral sends a list of parts where there is some."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    texts, thoughts = "", ""
+    for part in _expect(content, list, "content"):
+        kind = _expect(part, dict, "content").get("type")
+        if kind == "thinking":
+            thoughts += _content(part.get("thinking"))[0]
+        elif kind == "text":
+            texts += _get(part, "text", str) or ""
+        elif kind != "reference":
+            # Numbers of sources are no words; whatever else there is the client would miss.
+            _expect(part, str, "content")
+    return texts, thoughts
 
 
 def _reasoning(said: Object) -> str:

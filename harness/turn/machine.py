@@ -5,8 +5,9 @@ An Ask or a Keep is the last command of its batch, and what is fed next is its o
 still have led to is dropped. The whole of it is the table ``_TRANSITIONS``: which input is expected in which state, and
 what it leads to. What the table does not name is a mistake of the driver's.
 
-Nothing is sent before the model has begun to answer, or a tool that was approved has: until then an error is an HTTP
-error, not an event, and the events of what was done so far are held back. But a response in the background is shown as
+Nothing is sent before the model has said something, or a tool that was approved has: until then an error is an HTTP
+error, not an event, and the events of what was done so far are held back. Some upstreams begin a stream, and tell only
+then that they refuse. But a response in the background is shown as
 soon as there is something to ask: whatever goes wrong then makes it fail.
 
 A turn asks MCP servers for their tools, runs the calls that were approved, asks the model, runs the calls of MCP tools
@@ -20,9 +21,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from harness.api.create_response import CreateResponse
 from harness.api.mcp import bad_arguments
 from harness.api.refusals import TOO_LONG
-from harness.api.responses import CreateResponse, failure_object, response_object, tier_shown
+from harness.api.responses import failure_object, response_object, tier_shown
 from harness.errors import InvalidRequest, UpstreamError
 from harness.turn.approvals import approved
 from harness.turn.calls import check_calls
@@ -41,7 +43,6 @@ from harness.turn.commands import (
     Kept,
     Listed,
     ListTools,
-    Opened,
     Refuse,
 )
 from harness.turn.delta import Reader
@@ -53,8 +54,13 @@ from harness.turn.toolbox import Toolbox
 from harness.turn.usage import total_usage
 from harness.turn.window import Window
 
-_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Finish reasons that leave a response incomplete, and OpenAI's words for why."""
+_INCOMPLETE = {
+    "length": "max_output_tokens",
+    "max_tokens": "max_output_tokens",
+    "model_length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+"""Finish reasons that leave a response incomplete (Anthropic's and Mistral's too), and OpenAI's words for why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Turn:
         self._toolbox = Toolbox(plan.wanted.tools, plan.wanted.max_tool_calls)
         self._approved: list[Item] = []
         self._reader = Reader()
-        self._output = Output(plan.ids, self._toolbox)
+        self._output = Output(plan.ids, self._toolbox, packs_reasoning=plan.wanted.wants_packed_reasoning)
         self._window = Window(plan.history, plan.input_items)
         self._asked = False
         self._now = plan.now
@@ -150,6 +156,12 @@ class Turn:
         else:
             yield from self._say(self._output.list_tools(label, allowed))
             yield from self._advance()
+
+    def _unlisted(self, what: Failed) -> Iterator[Command]:
+        """Tools that could not be listed: a response that is shown already shows that too."""
+        if self._events:
+            yield from self._say(self._output.fail_list(self._toolbox.unknown[0], str(what.error)))
+        yield from self._refuse(what)
 
     def _call(self, item: Item) -> Iterator[Command]:
         try:
@@ -209,20 +221,20 @@ class Turn:
             yield from self._announce()
             yield from self._say(held)
 
-    def _open(self, _: Input) -> Iterator[Command]:
-        self.state = State.STREAMING
-        yield from self._start()
-
     def _chunk(self, what: Chunk) -> Iterator[Command]:
         try:
             delta = self._reader.read(what.data)
         except UpstreamError as error:
-            yield from self._fail(Failed(error))
+            yield from self._refuse(Failed(error))
         else:
+            if delta.says_something:
+                self.state = State.STREAMING
+                yield from self._start()
             yield from self._say(self._output.add(delta))
 
     def _end(self, what: Ended) -> Iterator[Command]:
         self._now = what.now
+        yield from self._start()
         yield from self._say(self._output.close("incomplete" if self._reason else "completed"))
         yield from self._advance()
 
@@ -275,11 +287,12 @@ class Turn:
 _TRANSITIONS: dict[tuple[State, type[Input]], Callable[[Turn, Any], Iterator[Command]]] = {
     (State.NEW, Begin): Turn._begin,
     (State.LISTING, Listed): Turn._listed,
-    (State.LISTING, Failed): Turn._refuse,
+    (State.LISTING, Failed): Turn._unlisted,
     (State.CALLING, Called): Turn._called,
     (State.CALLING, Failed): Turn._refuse,
     (State.ASKING, Failed): Turn._shorten,
-    (State.ASKING, Opened): Turn._open,
+    (State.ASKING, Chunk): Turn._chunk,
+    (State.ASKING, Ended): Turn._end,
     (State.STREAMING, Chunk): Turn._chunk,
     (State.STREAMING, Ended): Turn._end,
     (State.STREAMING, Failed): Turn._fail,

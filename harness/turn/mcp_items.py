@@ -12,12 +12,13 @@ Item: TypeAlias = dict[str, Any]
 
 
 def list_events(item: Item, position: int) -> Iterator[Event]:
-    """The events of a server's tools having been listed."""
+    """The events of a server's tools having been listed, or not, if the item has an error."""
     place = {"output_index": position}
     where = {"item_id": item["id"], **place}
-    yield {"type": "response.output_item.added", **place, "item": {**item, "tools": []}}
+    opening = {name: value for name, value in item.items() if name != "error"}
+    yield {"type": "response.output_item.added", **place, "item": {**opening, "tools": []}}
     yield {"type": "response.mcp_list_tools.in_progress", **where}
-    yield {"type": "response.mcp_list_tools.completed", **where}
+    yield {"type": f"response.mcp_list_tools.{'failed' if 'error' in item else 'completed'}", **where}
     yield {"type": "response.output_item.done", **place, "item": dict(item)}
 
 

@@ -169,6 +169,22 @@ def _add_compaction(messages: list[Message], item: Item) -> None:
         _add_message(messages, message)
 
 
+def _refuse(_: list[Message], item: Item) -> None:
+    kind = item["type"]
+    raise InvalidRequest(
+        f"An item of the type '{kind}' can be kept in a conversation, and no turn can act on it here.",
+        hint=_INSTEAD[kind],
+        param="input",
+        code="unsupported_value",
+    )
+
+
+_INSTEAD = {
+    "additional_tools": "Give the tools in the request's 'tools'.",
+    "compaction_trigger": "Compact with /v1/responses/compact, and send its output in place of the items before it.",
+}
+"""Items that change what happens, and what to do in their place."""
+
 _CONVERTERS: dict[str, Callable[[list[Message], Item], None]] = {
     "message": _add_message,
     "function_call": _add_function_call,
@@ -177,4 +193,5 @@ _CONVERTERS: dict[str, Callable[[list[Message], Item], None]] = {
     "function_call_output": _add_call_output,
     "custom_tool_call_output": _add_call_output,
     "compaction": _add_compaction,
+    **dict.fromkeys(_INSTEAD, _refuse),
 }

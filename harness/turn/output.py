@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from harness.api.reasoning import packed
 from harness.turn.delta import CallPiece, Delta
 from harness.turn.ids import Ids
 from harness.turn.mcp_items import ApprovalRequest, McpCall, Passed, list_events
@@ -48,13 +49,14 @@ class Output:
     until then it is ``running``. Events come without ``sequence_number``.
     """
 
-    def __init__(self, ids: Ids, toolbox: Toolbox) -> None:
+    def __init__(self, ids: Ids, toolbox: Toolbox, *, packs_reasoning: bool = False) -> None:
         self.items: list[Item] = []
         self.usages: list[dict[str, Any] | None] = []
         self.service_tier: str | None = None
         self.finish_reason: str | None = None
         self.running: McpCall | None = None
         self._ids, self._toolbox = ids, toolbox
+        self._packs_reasoning = packs_reasoning
         self._open: _OpenMessage | _OpenCall | None = None
         self._waiting: dict[Key, list[Any]] = {}
         self._status = "completed"
@@ -78,6 +80,11 @@ class Output:
         item = {"id": self._ids.new("mcpl"), "type": "mcp_list_tools", "server_label": server_label, "tools": tools}
         yield from list_events(item, len(self.items))
         self.items.append(item)
+
+    def fail_list(self, server_label: str, error: str) -> Iterator[Event]:
+        """The events of a server's tools that could not be listed."""
+        item = {"id": self._ids.new("mcpl"), "type": "mcp_list_tools", "server_label": server_label, "tools": []}
+        yield from list_events(item | {"error": error}, len(self.items))
 
     def call(self, request: Item) -> Iterator[Event]:
         """The events of a call that was approved, up to where it runs."""
@@ -175,6 +182,8 @@ class Output:
         if self._open is None:
             return
         opened, self._open = self._open, None
+        if self._packs_reasoning and isinstance(opened, _OpenMessage):
+            opened.pack()
         yield from opened.end(status)
         if isinstance(opened, McpCall) and self._status == "completed":
             self.running = opened
@@ -234,6 +243,11 @@ class _OpenMessage:
         done = {"type": kind.done, **self._where(), kind.field: part[kind.field]}
         yield done | ({"logprobs": list(part["logprobs"])} if "logprobs" in part else {})
         yield {"type": "response.content_part.done", **self._where(), "part": _copy(part)}
+
+    def pack(self) -> None:
+        """Have reasoning say all of itself in one field."""
+        if self._reasons:
+            self.item["encrypted_content"] = packed("".join(part["text"] for part in self._parts))
 
     def _where(self) -> dict[str, Any]:
         return {"item_id": self.item["id"], **self._place, "content_index": len(self._parts) - 1}

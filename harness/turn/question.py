@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from harness.api.create_response import HANDED_ON, CreateResponse
 from harness.api.errors import invalid_value
-from harness.api.responses import HANDED_ON, CreateResponse
 from harness.turn.calls import check_calls
 from harness.turn.messages import Item, to_messages
 from harness.turn.tool_options import tool_options

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from harness.api.responses import CreateResponse
+from harness.api.create_response import CreateResponse
 from harness.errors import InvalidRequest
 from harness.turn.toolbox import Toolbox
 

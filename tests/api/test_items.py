@@ -30,6 +30,9 @@ def refused(*items: Any) -> tuple[str | None, str | None]:
     return caught.value.code, caught.value.param
 
 
+MCP_CALL = {"server_label": "s", "name": "n", "arguments": "{}"}
+
+
 def user(*parts: Any) -> dict[str, Any]:
     return {"role": "user", "content": list(parts)}
 
@@ -61,9 +64,17 @@ def test_parts_are_completed_and_nulls_left_out() -> None:
             {"type": "input_image", "image_url": "https://x/a.png", "file_id": None, "detail": None},
             {"type": "input_file", "file_id": "file_1"},
             sound,
-            {"type": "output_text", "text": "b", "logprobs": None, "annotations": [{"type": "url_citation"}]},
-            {"type": "refusal", "refusal": "No."},
         )
+    )
+    (said,) = parsed(
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "output_text", "text": "b", "logprobs": None, "annotations": [{"type": "url_citation"}]},
+                {"type": "refusal", "refusal": "No."},
+                {"type": "input_text", "text": "c"},
+            ],
+        }
     )
 
     assert message["content"] == [
@@ -71,8 +82,11 @@ def test_parts_are_completed_and_nulls_left_out() -> None:
         {"type": "input_image", "image_url": "https://x/a.png", "detail": "auto"},
         {"type": "input_file", "file_id": "file_1"},
         sound,
+    ]
+    assert said["content"] == [
         {"type": "output_text", "text": "b", "annotations": [{"type": "url_citation"}], "logprobs": []},
         {"type": "refusal", "refusal": "No."},
+        {"type": "input_text", "text": "c"},
     ]
 
 
@@ -92,10 +106,25 @@ def test_what_the_api_showed_is_taken_back_as_it_was() -> None:
 
 
 def test_other_items_are_kept_unchanged_but_for_id_and_status() -> None:
-    call = {"type": "mcp_call", "server_label": "s", "name": "n", "arguments": "{}", "anything": {"else": [1, None]}}
+    call = {"type": "mcp_call", "server_label": "s", "name": "n", "arguments": "{}", "error": {"else": [1, None]}}
     search = {"type": "web_search_call", "action": {"type": "search", "query": "q"}, "status": "searching"}
 
     assert parsed(call, search) == [call | {"id": "mcp_1"}, search | {"id": "ws_2"}]
+
+
+def test_nulls_and_what_sdks_hang_on_an_answer_say_nothing() -> None:
+    text: dict[str, Any] = {"type": "output_text", "text": "{}", "parsed": {"a": 1}, "anything": None}
+    call: dict[str, Any] = {
+        "type": "function_call",
+        "call_id": "c",
+        "name": "f",
+        "arguments": "{}",
+        "parsed_arguments": {"a": 1},
+    }
+    message, called = parsed({"role": "assistant", "content": [text], "anything": None}, call | {"anything": None})
+
+    assert message["content"] == [{"type": "output_text", "text": "{}", "annotations": [], "logprobs": []}]
+    assert called.keys() == {"type", "id", "status", "call_id", "name", "arguments"}
 
 
 def test_a_reference_comes_back_as_one() -> None:
@@ -166,6 +195,30 @@ def test_every_kind_of_ids_begins_in_a_way_of_its_own() -> None:
         ({"type": "file_search_call", "queries": "q"}, "invalid_type", "items[0].queries"),
         ({"type": "item_reference"}, "missing_required_parameter", "items[0].id"),
         ({"type": "mcp_call", "n": [1e999]}, "invalid_value", "items[0].n[0]"),
+        ({"role": "user", "content": "Hi", "foo": 1}, "unknown_parameter", "items[0].foo"),
+        (user({"type": "input_text", "text": "Hi", "foo": 1}), "unknown_parameter", "items[0].content[0].foo"),
+        (
+            user({"type": "input_audio", "input_audio": {"data": "A", "format": "wav", "rate": 1}}),
+            "unknown_parameter",
+            "items[0].content[0].input_audio.rate",
+        ),
+        ({"type": "mcp_call", **MCP_CALL, "foo": {}}, "unknown_parameter", "items[0].foo"),
+        (
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "", "foo": 1}]},
+            "unknown_parameter",
+            "items[0].output[0].foo",
+        ),
+        ({"type": "item_reference", "id": "msg_1", "foo": 1}, "unknown_parameter", "items[0].foo"),
+        (user({"type": "output_text", "text": "Hi"}), "invalid_value", "items[0].content[0].type"),
+        (
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "refusal", "refusal": ""}]},
+            "invalid_value",
+            "items[0].output[0].type",
+        ),
+        ({"type": "mcp_call", **MCP_CALL, "status": "searching"}, "invalid_value", "items[0].status"),
+        ({"type": "web_search_call", "action": {}, "status": "calling"}, "invalid_value", "items[0].status"),
+        ({"role": "user", "content": "Hi", "id": "fc_1"}, "invalid_id_prefix", "items[0].id"),
+        ({"type": "reasoning", "summary": [], "id": "msg_1"}, "invalid_id_prefix", "items[0].id"),
     ],
 )
 def test_what_is_no_item_is_refused_by_path(item: Any, code: str, param: str) -> None:

@@ -22,11 +22,14 @@ def refused(answer: bytes, tmp_path: Path, ask: Callable[[OpenAI], Any]) -> open
     return raised.value
 
 
+@pytest.mark.parametrize("before", [(), (chunk(""),)], ids=["at once", "after a role"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
-def test_an_error_in_the_first_event_is_an_http_error(tmp_path: Path, streamed: bool) -> None:
+def test_an_error_before_the_first_word_is_an_http_error(tmp_path: Path, streamed: bool, before: tuple[Any]) -> None:
     error = {"error": {"message": "slow down", "type": "rate_limit_error", "code": 429}}
     raised = refused(
-        stream(error), tmp_path, lambda client: client.responses.create(model="m", input="Hi", stream=streamed)
+        stream(*before, error),
+        tmp_path,
+        lambda client: client.responses.create(model="m", input="Hi", stream=streamed),
     )
     assert raised.status_code == 429
     assert "slow down" in str(raised)
@@ -50,6 +53,6 @@ def test_a_stream_that_stops_early_has_failed_and_adds_nothing(tmp_path: Path) -
 
 
 def test_items_without_words_are_no_question(tmp_path: Path) -> None:
-    trigger: Any = [{"type": "compaction_trigger"}]
-    raised = refused(b"", tmp_path, lambda client: client.responses.create(model="m", input=trigger))
+    search: Any = [{"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "q"}}]
+    raised = refused(b"", tmp_path, lambda client: client.responses.create(model="m", input=search))
     assert (raised.status_code, raised.code) == (400, "invalid_value")

@@ -269,6 +269,7 @@ def fc_output(call_id: str) -> dict[str, str]:
 
 BOTH = {"conversation": "conv_0", "previous_response_id": "resp_0"}
 BAD_FORMAT = {"type": "custom", "name": "c", "format": {"type": "x"}}
+COMPUTER_CALL = {"type": "computer_call", "call_id": "call_1", "action": {}, "pending_safety_checks": []}
 BAD_TOOL = {"type": "function", "function": {"name": "f"}}
 
 MISSING = "missing_required_parameter"
@@ -276,7 +277,6 @@ VALUE = "invalid_value"
 REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"model": None}, 400, MISSING, "model"),
     ({"input": None}, 400, MISSING, "input"),
-    ({"input": ""}, 400, MISSING, "input"),
     ({"input": []}, 400, MISSING, "input"),
     ({"input": 7}, 400, "invalid_type", "input"),
     ({"input": [7]}, 400, "invalid_type", "input[0]"),
@@ -319,6 +319,14 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"tools": [{"type": "mcp", "server_label": "s"}]}, 400, MISSING, "tools[0].server_url"),
     ({"tools": [BAD_TOOL]}, 400, MISSING, "tools[0].name"),
     ({"tools": [{"type": "function", "name": ""}]}, 400, "empty_string", "tools[0].name"),
+    ({"tools": [{"type": "function", "name": "a b"}]}, 400, "invalid_value", "tools[0].name"),
+    ({"tools": [TOOL | {"depth": 1}]}, 400, "unknown_parameter", "tools[0].depth"),
+    ({"tools": [TOOL | {"defer_loading": True}]}, 400, "invalid_value", "tools[0].defer_loading"),
+    ({"tools": [TOOL, TOOL]}, 400, "invalid_value", "tools[1].name"),
+    ({"text": {"format": {"type": "text", "depth": 1}}}, 400, "unknown_parameter", "text.format.depth"),
+    ({"input": [{"role": "user", "content": "Hi", "n": 1}]}, 400, "unknown_parameter", "input[0].n"),
+    ({"input": [COMPUTER_CALL]}, 400, None, "input"),
+    ({"input": [{"type": "additional_tools", "role": "developer", "tools": []}]}, 400, "unsupported_value", "input"),
     ({"tools": [BAD_FORMAT]}, 400, "invalid_value", "tools[0].format.type"),
     ({"tool_choice": "maybe"}, 400, "invalid_value", "tool_choice"),
     ({"tool_choice": "required"}, 400, "invalid_value", "tool_choice"),
@@ -327,6 +335,19 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"tool_choice": {"type": "web_search"}}, 400, "invalid_value", "tool_choice.type"),
     ({"tool_choice": {"type": "allowed_tools", "mode": "auto"}}, 400, MISSING, "tool_choice.tools"),
 ]
+
+
+def test_an_empty_text_is_a_text(client: OpenAI, recordings: Recordings) -> None:
+    recordings.add(("user", ""), answer="Yes?")
+
+    assert say(client, "").output_text == "Yes?"
+
+
+def test_what_says_nothing_is_no_unknown_parameter(client: OpenAI, recordings: Recordings) -> None:
+    recordings.add(("user", "Hi"), answer="Ho.")
+    nothing = {"surprise": None, "text": {"surprise": None, "format": {"type": "text", "surprise": None}}}
+
+    assert say(client, [{"role": "user", "content": "Hi", "surprise": None}], extra_body=nothing).output_text == "Ho."
 
 
 def test_what_is_not_allowed_is_refused_in_openais_words(recordings: Recordings) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.api.compaction import CompactRequest
-from harness.api.responses import CreateResponse
+from harness.api.create_response import CreateResponse
 from harness.running import ServerThread
 from harness.server import app
 from harness.settings import Mode, Settings

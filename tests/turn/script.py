@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.api.responses import parse_create
+from harness.api.create_response import parse_create
 from harness.errors import UpstreamError
-from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept, Opened
+from harness.turn.commands import Ask, Begin, Chunk, Command, Emit, Ended, Failed, Input, Keep, Kept
 from harness.turn.ids import Ids
 from harness.turn.machine import Plan, State, Turn
 
@@ -90,7 +90,7 @@ def feed(turn: Turn, inputs: Iterable[Input]) -> Played:
 def play(chunks: Iterable[dict[str, Any]], turn: Turn | None = None) -> Played:
     """A whole turn in which nothing fails."""
     turn = turn or new_turn()
-    played = feed(turn, [Begin(), Opened(), *map(Chunk, chunks), Ended(1007), Kept()])
+    played = feed(turn, [Begin(), *map(Chunk, chunks), Ended(1007), Kept()])
     assert turn.state is State.ENDED
     return played
 
@@ -98,7 +98,7 @@ def play(chunks: Iterable[dict[str, Any]], turn: Turn | None = None) -> Played:
 def play_broken(chunks: Iterable[dict[str, Any]], turn: Turn | None = None) -> Played:
     """A turn whose upstream breaks off after these chunks."""
     turn = turn or new_turn()
-    played = feed(turn, [Begin(), Opened(), *map(Chunk, chunks), Failed(BROKEN), Kept()])
+    played = feed(turn, [Begin(), *map(Chunk, chunks), Failed(BROKEN), Kept()])
     assert turn.state is State.ENDED
     return played
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.turn.commands import Begin, Chunk, Emit, Ended, Kept, Opened
+from harness.turn.commands import Begin, Chunk, Emit, Ended, Kept
 from harness.turn.machine import State
 from tests.server.conformance import check_stream
 from tests.turn.script import Played, chunk, custom, feed, function, new_turn, play, play_broken
@@ -44,7 +44,7 @@ def test_whatever_is_said_the_stream_keeps_its_laws(deltas: list[dict[str, Any]]
 @settings(max_examples=100, deadline=None)
 @given(st.lists(DELTAS, max_size=8))
 def test_a_failure_anywhere_ends_the_stream_in_order(deltas: list[dict[str, Any]]) -> None:
-    check_stream(play_broken([chunk(**delta) for delta in deltas]).events)
+    check_stream(play_broken([chunk(content="a"), *(chunk(**delta) for delta in deltas)]).events)
 
 
 ODD: st.SearchStrategy[Any] = st.one_of(
@@ -81,7 +81,7 @@ def test_no_chunk_whatever_makes_the_engine_fail(path: tuple[Any, ...], odd: Any
     target[path[-1]] = odd
     turn = new_turn()
 
-    played = feed(turn, [Begin(), Opened(), Chunk(chunk(content="a")), Chunk(data)])
+    played = feed(turn, [Begin(), Chunk(chunk(content="a")), Chunk(data)])
     if turn.state is State.STREAMING:
         played += feed(turn, [Chunk(FULL), Ended(1007)])
     played += feed(turn, [Kept()])

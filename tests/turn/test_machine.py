@@ -1,11 +1,14 @@
 """The turn by its scripts: chunks in, events out, and what is asked and kept around them."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
 
+from harness.api.items import parse_items
 from harness.errors import NotFound, RecordingNotFound
-from harness.turn.commands import Ask, Begin, Chunk, Ended, Failed, Kept, Opened, Refuse
+from harness.turn.commands import Ask, Begin, Chunk, Ended, Failed, Kept, Refuse
 from harness.turn.machine import State
 from tests.server.conformance import check_event, check_stream, needs_descriptions
 from tests.turn.script import (
@@ -267,7 +270,7 @@ def test_a_turn_asks_once_and_keeps_its_input_with_its_output() -> None:
 
 def test_nothing_is_said_to_have_ended_before_it_is_kept() -> None:
     turn = new_turn()
-    feed(turn, [Begin(), Opened(), Chunk(chunk("stop", content="Hi"))])
+    feed(turn, [Begin(), Chunk(chunk("stop", content="Hi"))])
 
     ended = feed(turn, [Ended(1007)])
 
@@ -276,7 +279,10 @@ def test_nothing_is_said_to_have_ended_before_it_is_kept() -> None:
     assert feed(turn, [Kept()]).lines == ["completed"]
 
 
-@pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [("length", "max_output_tokens"), ("model_length", "max_output_tokens"), ("content_filter", "content_filter")],
+)
 def test_what_was_cut_off_is_incomplete_for_openais_reason(finish: str, reason: str) -> None:
     final = play([chunk(content="One"), chunk(finish)]).final
 
@@ -334,13 +340,15 @@ def test_events_of_a_failure_are_openais() -> None:
 def test_a_code_that_openai_has_is_passed_on() -> None:
     limit = NotFound("Slow down.", code="rate_limit_exceeded")
 
-    assert feed(new_turn(), [Begin(), Opened(), Failed(limit), Kept()]).final["error"]["code"] == "rate_limit_exceeded"
+    played = feed(new_turn(), [Begin(), Chunk(chunk(content="Hel")), Failed(limit), Kept()])
+
+    assert played.final["error"]["code"] == "rate_limit_exceeded"
 
 
 def test_a_turn_that_cannot_be_kept_has_failed() -> None:
     turn = new_turn(conversation_id="conv_1")
 
-    played = feed(turn, [Begin(), Opened(), Ended(1007), Failed(NotFound("Conversation deleted")), Kept()])
+    played = feed(turn, [Begin(), Ended(1007), Failed(NotFound("Conversation deleted")), Kept()])
 
     assert played.lines[-1] == "failed"
     assert [keep.append for keep in played.kept] == [True, False]
@@ -349,9 +357,9 @@ def test_a_turn_that_cannot_be_kept_has_failed() -> None:
 
 
 def test_a_failure_that_cannot_be_kept_is_shown_all_the_same() -> None:
-    played = feed(new_turn(), [Begin(), Opened(), Failed(BROKEN), Failed(BROKEN)])
+    played = feed(new_turn(), [Begin(), Chunk(chunk(content="Hel")), Failed(BROKEN), Failed(BROKEN)])
 
-    assert played.lines == ["created", "in_progress", "failed"]
+    assert played.lines[-1] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -362,6 +370,8 @@ def test_a_failure_that_cannot_be_kept_is_shown_all_the_same() -> None:
         {"choices": [{"delta": "a"}]},
         {"usage": 7},
         chunk(content=["a"]),
+        chunk(content={"type": "text", "text": "a"}),
+        chunk(content=[{"type": "image_url", "image_url": {"url": "data:,"}}]),
         chunk(tool_calls=[{"function": "f"}]),
         chunk(tool_calls=[{"index": "a"}]),
         chunk(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": {}}}]),
@@ -370,7 +380,7 @@ def test_a_failure_that_cannot_be_kept_is_shown_all_the_same() -> None:
     ],
 )
 def test_what_is_no_chunk_is_the_upstreams_failure(data: dict[str, Any]) -> None:
-    played = feed(new_turn(), [Begin(), Opened(), Chunk(chunk(content="Hel")), Chunk(data), Kept()])
+    played = feed(new_turn(), [Begin(), Chunk(chunk(content="Hel")), Chunk(data), Kept()])
 
     assert played.lines[-1] == "failed"
     assert "no chunk of a chat completion" in played.final["error"]["message"]
@@ -394,6 +404,67 @@ def test_reasoning_is_found_where_upstreams_put_it(reasoning: str) -> None:
         "status": "completed",
         "content": [{"type": "reasoning_text", "text": "Hm."}],
     }
+
+
+def test_reasoning_says_all_of_itself_where_the_client_keeps_it() -> None:
+    turn = new_turn(include=["reasoning.encrypted_content"], store=False)
+    played = play([chunk(reasoning_content="H"), chunk(reasoning_content="m."), chunk("stop", content="Yes.")], turn)
+    reasoning, message = played.final["output"]
+
+    assert json.loads(base64.b64decode(reasoning["encrypted_content"])) == {"harness": 1, "reasoning": "Hm."}
+    assert "encrypted_content" not in message
+    assert parse_items([reasoning], "input", str) == [reasoning]
+
+
+def test_a_content_in_parts_is_text_and_reasoning() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me"}, {"type": "reference"}]}
+    parts = [{"type": "text", "text": "He"}, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "y"}]
+
+    reasoning, message = play([chunk(content=[thinking]), chunk("stop", content=parts)]).final["output"]
+
+    assert reasoning["content"] == [{"type": "reasoning_text", "text": "Let me"}]
+    assert message["content"][0]["text"] == "Hey"
+
+
+def test_a_call_in_the_older_way_is_a_call() -> None:
+    empty = {"name": "", "arguments": ""}
+    older = [
+        chunk(function_call={"name": "f", "arguments": ""}),
+        chunk(function_call={"arguments": '{"a":'}),
+        chunk(function_call={"arguments": "1}"}),
+        chunk("function_call", function_call=empty),
+    ]
+    (call,) = play(older).final["output"]
+    (beside,) = play([chunk(**function(0, "{}", id="call_1", name="g"), function_call=empty)]).final["output"]
+
+    assert (call["type"], call["name"], call["arguments"], call["status"]) == (
+        "function_call",
+        "f",
+        '{"a":1}',
+        "completed",
+    )
+    assert call["call_id"]
+    assert (beside["name"], beside["call_id"]) == ("g", "call_1")
+
+
+@pytest.mark.parametrize("error", [None, {"message": "The provider is down.", "code": 503}])
+def test_an_answer_that_ends_in_an_error_has_failed(error: dict[str, Any] | None) -> None:
+    last = chunk("error")
+    last["choices"][0]["error"] = error
+
+    played = feed(new_turn(), [Begin(), Chunk(chunk(content="Hel")), Chunk(last), Kept()])
+    at_once = feed(new_turn(), [Begin(), Chunk(chunk(role="assistant", content="")), Chunk(last)])
+
+    assert (played.lines[-1], played.final["status"]) == ("failed", "failed")
+    assert ("down" in played.final["error"]["message"]) == (error is not None)
+    assert [type(command) for command in at_once.commands] == [Ask, Refuse]
+
+
+def test_nothing_is_shown_before_the_model_says_something() -> None:
+    turn = new_turn()
+
+    assert feed(turn, [Begin(), Chunk(chunk(role="assistant", content=""))]).lines == []
+    assert feed(turn, [Chunk(chunk(content="Hi"))]).lines[:2] == ["created", "in_progress"]
 
 
 def test_log_probabilities_stand_with_their_text() -> None:
@@ -457,7 +528,7 @@ def test_in_the_background_it_is_shown_before_anybody_is_asked() -> None:
     assert begun.lines == ["created", "queued", "in_progress"]
     assert [event["response"]["status"] for event in begun.events] == ["queued", "queued", "in_progress"]
     assert isinstance(begun.commands[-1], Ask)
-    assert feed(turn, [Opened()]).lines == []
+    assert feed(turn, [Chunk(chunk(role="assistant"))]).lines == []
 
 
 def test_in_the_background_a_backend_that_says_no_makes_it_fail() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.api.responses import parse_create
+from harness.api.create_response import parse_create
 from harness.errors import HarnessError, InvalidRequest, RecordingNotFound
 from harness.turn.commands import (
     Ask,
@@ -25,7 +25,6 @@ from harness.turn.commands import (
     Kept,
     Listed,
     ListTools,
-    Opened,
     Refuse,
 )
 from harness.turn.machine import State, Turn
@@ -84,7 +83,7 @@ def _outcome(command: Command, left: list[list[dict[str, Any]]]) -> list[Input]:
         case CallTool(_, name):
             return [Called(f"output of {name}", None, 1005)]
         case Ask():
-            return [Opened(), *map(Chunk, left.pop(0)), Ended(1007)]
+            return [*map(Chunk, left.pop(0)), Ended(1007)]
         case Keep():
             return [Kept()]
     return []
@@ -108,7 +107,7 @@ def test_a_list_is_asked_for_and_shown_once_the_model_answers() -> None:
 
     assert before.events == []
     assert commands(before) == ["ListTools", "Ask"]
-    after = feed(turn, [Opened(), Chunk(chunk(content="Hi")), Chunk(STOP), Ended(1007), Kept()])
+    after = feed(turn, [Chunk(chunk(content="Hi")), Chunk(STOP), Ended(1007), Kept()])
     assert after.lines[:6] == [
         "created",
         "in_progress",
@@ -228,7 +227,7 @@ def test_a_user_function_ends_the_turn_with_the_other_calls_done() -> None:
 
 def test_a_miss_in_the_middle_fails_the_response() -> None:
     turn = turn_with()
-    answer: list[Input] = [Opened(), *map(Chunk, called("read")), Ended(1007)]
+    answer: list[Input] = [*map(Chunk, called("read")), Ended(1007)]
 
     played = feed(turn, [Begin(), *answer, Failed(RecordingNotFound("none")), Kept()])
 
@@ -325,7 +324,7 @@ def test_names_that_no_chat_takes_are_changed_and_changed_back() -> None:
     turn = new_turn(tools=[SERVER])
     dotted = READ | {"name": "files.read/all"}
 
-    played = feed(turn, [Begin(), Listed([dotted]), Opened(), *map(Chunk, called("files_read_all")), Ended(1007)])
+    played = feed(turn, [Begin(), Listed([dotted]), *map(Chunk, called("files_read_all")), Ended(1007)])
 
     assert tools_of(played.asked[0]) == ["files_read_all"]
     assert played.commands[-1] == CallTool("s", "files.read/all", {})
@@ -334,10 +333,10 @@ def test_names_that_no_chat_takes_are_changed_and_changed_back() -> None:
 def test_allowed_tools_are_all_that_is_shown() -> None:
     turn = new_turn(tools=[SERVER | {"allowed_tools": ["write"]}])
 
-    played = feed(turn, [Begin(), Listed([READ, WRITE]), Opened()])
+    played = feed(turn, [Begin(), Listed([READ, WRITE]), Chunk(chunk(content="Hi")), Ended(1007), Kept()])
 
     assert tools_of(played.asked[0]) == ["write"]
-    assert played.events[-1]["item"]["tools"] == [WRITE]
+    assert played.final["output"][0]["tools"] == [WRITE]
 
 
 @pytest.mark.parametrize("other", [USERS | {"name": "read"}, SERVER | {"server_label": "t"}])
@@ -417,7 +416,7 @@ def test_what_became_too_long_by_its_calls_is_asked_again_without_the_oldest() -
     turn = turn_with(HI | {"id": "msg_0"}, CALL, truncation="auto")
     too_long = InvalidRequest("Too long.", code="context_length_exceeded")
 
-    played = feed(turn, [Begin(), Opened(), *map(Chunk, called("read")), Ended(1007), Called("ok", None, 1008)])
+    played = feed(turn, [Begin(), *map(Chunk, called("read")), Ended(1007), Called("ok", None, 1008)])
     played += feed(turn, [Failed(too_long), Failed(too_long)])
 
     assert [len(ask.body["messages"]) for ask in played.asked] == [4, 6, 5, 3]
@@ -439,4 +438,12 @@ def test_in_the_background_all_is_shown_at_once_and_a_list_that_fails_is_a_failu
     played = feed(turn, [Begin()])
     assert (played.lines, played.commands[-1]) == (["created", "queued", "in_progress"], ListTools("s"))
     played += feed(turn, [Failed(HarnessError("no list", http_status=424)), Kept()])
+    assert played.lines[3:] == [
+        "output_item.added 0 mcp_list_tools",
+        "mcp_list_tools.in_progress 0",
+        "mcp_list_tools.failed 0",
+        "output_item.done 0 mcp_list_tools",
+        "failed",
+    ]
+    assert played.events[-2]["item"]["error"] == "no list"
     assert played.final["status"] == "failed"

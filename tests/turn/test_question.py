@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.api.responses import parse_create, response_object
+from harness.api.create_response import parse_create
+from harness.api.responses import response_object
 from harness.turn.question import chat_body
 from tests.turn.script import HI
 

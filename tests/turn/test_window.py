@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.errors import InvalidRequest
 from harness.turn.calls import check_calls
-from harness.turn.commands import Ask, Begin, Chunk, Ended, Failed, Kept, Opened, Refuse
+from harness.turn.commands import Ask, Begin, Chunk, Ended, Failed, Kept, Refuse
 from harness.turn.machine import State
 from harness.turn.window import Window
 from tests.turn.script import HI, chunk, feed, new_turn
@@ -97,9 +97,7 @@ def test_whatever_goes_calls_keep_their_outputs_and_the_newest_input_stays(befor
 def test_a_turn_that_is_too_long_is_asked_again_without_its_oldest_items() -> None:
     turn = new_turn(items("u1 a1 u2 a2 u3 a3"), truncation="auto", instructions="Be kind.")
     history = [*turn.plan.history]
-    played = feed(
-        turn, [Begin(), TOO_LONG, TOO_LONG, Opened(), Chunk(chunk("stop", content="Yes")), Ended(1007), Kept()]
-    )
+    played = feed(turn, [Begin(), TOO_LONG, TOO_LONG, Chunk(chunk("stop", content="Yes")), Ended(1007), Kept()])
     asked = [[message["content"] for message in ask.body["messages"]] for ask in played.asked]
     assert asked == [
         ["Be kind.", "u1", "a1", "u2", "a2", "u3", "a3", "Hi"],

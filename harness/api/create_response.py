@@ -1,0 +1,207 @@
+"""The request of ``responses.create``.
+
+Source: OpenAI's description (``CreateResponse``), and Open Responses where it has more parameters (the penalties).
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
+
+from harness.api.closed import Closed
+from harness.api.conversations import Metadata
+from harness.api.errors import invalid_prefix, invalid_value, missing
+from harness.api.extra_body import check_extra, gather
+from harness.api.listing import Include
+from harness.api.tools import NAME, check_choice, check_tools
+from harness.api.validation import parse
+from harness.api.writable import check_writable
+from harness.errors import InvalidRequest
+
+HANDED_ON = (
+    "temperature", "top_p", "presence_penalty", "frequency_penalty", "service_tier", "prompt_cache_key",
+    "prompt_cache_retention", "safety_identifier", "user", "seed", "stop", "top_k", "min_p", "logit_bias",
+)  # fmt: skip
+"""What a chat completion calls by the same name: handed on as it came, absent where it was absent."""
+
+_NOT_SERVED = (
+    "context_management", "moderation", "prompt", "prompt_cache_options", "access_programs",
+    "background_options", "image",
+)  # fmt: skip
+"""Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
+
+ServiceTier: TypeAlias = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
+_Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+_Summary: TypeAlias = Literal["auto", "concise", "detailed"]
+_Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Format(BaseModel):
+    """The form of the output, before it is known which."""
+
+    type: Literal["text", "json_object", "json_schema"]
+
+
+class AnyFormat(Closed):
+    """Output in a form of which there is no more to say: text, or any JSON object."""
+
+    type: Literal["text", "json_object"]
+
+
+class JsonSchema(Closed):
+    """Output that follows a JSON schema."""
+
+    type: Literal["json_schema"]
+    name: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=NAME)]
+    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    description: StrictStr | None = None
+    strict: StrictBool | None = None
+
+
+class TextOptions(Closed):
+    """``text``: the format of the output and its verbosity."""
+
+    format: dict[str, Any] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+    @property
+    def given_format(self) -> dict[str, Any]:
+        """The format without its nulls; empty when there is none."""
+        return {name: value for name, value in (self.format or {}).items() if value is not None}
+
+
+class ReasoningOptions(Closed):
+    """``reasoning``: how much the model is to think. Its effort is handed on, the rest shown again."""
+
+    effort: _Effort | None = None
+    summary: _Summary | None = None
+    generate_summary: _Summary | None = None
+    mode: StrictStr | None = None
+    context: Literal["auto", "current_turn", "all_turns"] | None = None
+
+
+class StreamOptions(Closed):
+    """``stream_options``. Nothing is padded here, so there is no obfuscation to leave out."""
+
+    include_obfuscation: StrictBool | None = None
+
+
+class ConversationReference(Closed):
+    """``conversation`` as an object."""
+
+    id: StrictStr
+
+
+class CreateResponse(Closed):
+    """The body of ``POST /v1/responses``, as far as it is served. Null is the same as absent throughout."""
+
+    model: StrictStr | None = None
+    input: StrictStr | list[Any] | None = None
+    instructions: StrictStr | None = None
+    conversation: StrictStr | ConversationReference | None = None
+    previous_response_id: StrictStr | None = None
+    include: list[Include] | None = None
+    metadata: Metadata | None = None
+    store: StrictBool | None = None
+    stream: StrictBool | None = None
+    background: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    max_output_tokens: Annotated[StrictInt, Field(ge=16)] | None = None
+    max_tool_calls: Annotated[StrictInt, Field(ge=1)] | None = None
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: StrictStr | dict[str, Any] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    temperature: Annotated[_Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[_Number, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[_Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[_Number, Field(ge=-2, le=2)] | None = None
+    parallel_tool_calls: StrictBool | None = None
+    service_tier: ServiceTier | None = None
+    prompt_cache_key: StrictStr | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
+    user: StrictStr | None = None
+    seed: StrictInt | None = None
+    stop: StrictStr | list[StrictStr] | None = None
+    top_k: StrictInt | None = None
+    min_p: _Number | None = None
+    logit_bias: dict[str, _Number] | None = None
+    extra_body: dict[str, Any] | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        given = self.conversation
+        return given.id if isinstance(given, ConversationReference) else given
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return "message.output_text.logprobs" in (self.include or ())
+
+    @property
+    def wants_packed_reasoning(self) -> bool:
+        return "reasoning.encrypted_content" in (self.include or ())
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the response can be retrieved later; so it is unless ``store`` says no."""
+        return self.store is not False
+
+
+def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) -> CreateResponse:
+    """A request body as CreateResponse, its input still as the client wrote it.
+
+    ``upstream_parameters`` are keys that OpenAI does not have and the upstream does; they join ``extra_body``. Raises
+    InvalidRequest in OpenAI's words for whatever is wrong with the body.
+    """
+    body = gather(body, {*upstream_parameters} - {*CreateResponse.model_fields, *_NOT_SERVED})
+    for name in _NOT_SERVED:
+        if body.get(name) is not None and body[name] is not False:
+            raise InvalidRequest(
+                f"'{name}' is not served by the harness.",
+                hint="Leave it out.",
+                param=name,
+                code="unsupported_parameter",
+            )
+    check_writable({name: value for name, value in body.items() if name != "input"})
+    # A flag that is off asks for nothing.
+    wanted = parse(CreateResponse, {name: value for name, value in body.items() if name not in _NOT_SERVED})
+    if not wanted.model:
+        raise missing("model")
+    _check_ids(wanted)
+    _check_format(wanted)
+    check_extra(wanted.extra_body or {})
+    check_tools(wanted.tools or [])
+    if wanted.tool_choice is not None:
+        check_choice(wanted.tool_choice, wanted.tools or [])
+    if wanted.background and not wanted.keeps:
+        raise invalid_value("store", "Background mode requires 'store' to be true: the response is to be polled.")
+    if wanted.stream_options is not None and not wanted.stream:
+        raise invalid_value(
+            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        )
+    return wanted
+
+
+def _check_ids(wanted: CreateResponse) -> None:
+    conversation_id, previous = wanted.conversation_id, wanted.previous_response_id
+    if conversation_id is not None and previous is not None:
+        raise InvalidRequest(
+            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing "
+            "one of them.",
+            param="previous_response_id",
+            code="mutually_exclusive_parameters",
+        )
+    if conversation_id is not None and not conversation_id.startswith("conv_"):
+        raise invalid_prefix("conversation", conversation_id, "conv")
+    if previous is not None and not previous.startswith("resp_"):
+        raise invalid_prefix("previous_response_id", previous, "resp")
+
+
+def _check_format(wanted: CreateResponse) -> None:
+    if wanted.text is None or wanted.text.format is None:
+        return
+    has_schema = parse(Format, wanted.text.format, "text.format").type == "json_schema"
+    parse(JsonSchema if has_schema else AnyFormat, wanted.text.format, "text.format")
