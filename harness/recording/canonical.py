@@ -133,6 +133,13 @@ def _one_choice(body: dict[str, Json]) -> dict[str, Json]:
     return body
 
 
+def _parallel_calls(body: dict[str, Json]) -> dict[str, Json]:
+    """OpenAI's default is ``true``: OGX writes it down, where the Responses layer leaves out what its client did."""
+    if body.get("parallel_tool_calls") is True:
+        del body["parallel_tool_calls"]
+    return body
+
+
 def _one_name_for_the_limit(body: dict[str, Json]) -> dict[str, Json]:
     if "max_tokens" in body and "max_completion_tokens" not in body:
         body["max_completion_tokens"] = body.pop("max_tokens")
@@ -201,6 +208,7 @@ _RULES: tuple[Rule, ...] = (
     _drop_nulls,
     _whole_numbers,
     _one_choice,
+    _parallel_calls,
     _one_name_for_the_limit,
     _bare_text,
     _plain_functions,

@@ -146,6 +146,15 @@ def test_one_choice_is_what_one_gets(body: dict[str, Any]) -> None:
 
 
 @LAW
+@given(bodies)
+def test_calls_are_parallel_unless_they_are_not(body: dict[str, Any]) -> None:
+    without = {name: value for name, value in body.items() if name != "parallel_tool_calls"}
+
+    assert fingerprint({**body, "parallel_tool_calls": True}) == fingerprint(without)
+    assert fingerprint({**body, "parallel_tool_calls": False}) != fingerprint(without)
+
+
+@LAW
 @given(bodies, st.integers(1, 9))
 def test_both_names_of_the_limit_are_one(body: dict[str, Any], limit: int) -> None:
     names = ("max_tokens", "max_completion_tokens")
@@ -243,7 +252,7 @@ def function(parameters: Any) -> list[dict[str, Any]]:
         (chat(temperature=1), chat()),
         (chat(top_p=1), chat()),
         (chat(tool_choice="auto"), chat()),
-        (chat(parallel_tool_calls=True), chat()),
+        (chat(parallel_tool_calls=False), chat()),
         (chat(tools=[]), chat()),
         (chat(stop=[]), chat()),
         (chat(seed=0), chat(seed=False)),
