@@ -22,6 +22,7 @@ _NO_MODEL_WORDS = re.compile(r"\bmodel\b.*(not found|not exist|no access|unknown
 _FAILURES: tuple[tuple[str, re.Pattern[str]], ...] = (
     # Ours: there is nothing wrong with what was asked.
     ("server_error", re.compile(r"^(recording_not_found|conversation_locked)$")),
+    ("invalid_base64_image", re.compile(r"^invalid.?base64$", re.IGNORECASE)),
     ("rate_limit_exceeded", re.compile(r"429|rate.?limit|too.?many.?requests|quota|throttl", re.IGNORECASE)),
     ("invalid_prompt", re.compile(r"context|invalid.?request|content.?(policy|filter)|^40[0-9]$", re.IGNORECASE)),
 )
