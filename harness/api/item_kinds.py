@@ -202,7 +202,7 @@ KINDS: Mapping[str, Kind] = {
     "apply_patch_call_output": _kind("apco", f"{_MADE} output", status=_Used, call_id=_Name),
     "mcp_list_tools": _kind("mcpl", "error", server_label=str, tools=_List),
     "mcp_approval_request": _kind("mcpr", server_label=str, name=str, arguments=str),
-    "mcp_approval_response": _kind("mcprr", "reason", approval_request_id=str, approve=bool),
+    "mcp_approval_response": _kind("mcprr", "reason request_id", approval_request_id=str, approve=bool),
     "mcp_call": _kind(
         "mcp",
         "approval_request_id output error",

@@ -63,7 +63,8 @@ def types_of_a_description(file: Path) -> Iterator[tuple[str, set[str]]]:
     ):
         keys = schemas[name].get("properties", {})
         for named in set(keys.get("type", {}).get("enum", ())) & MODELS.keys():
-            yield named, set(keys)
+            # Some keys are required, and nothing more is said of them.
+            yield named, {*keys, *schemas[name].get("required", ())}
 
 
 def reached(schemas: dict[str, Any], names: set[str]) -> set[str]:
