@@ -81,9 +81,14 @@ class ReasoningOptions(Closed):
 
 
 class StreamOptions(Closed):
-    """``stream_options``. Nothing is padded here, so there is no obfuscation to leave out."""
+    """``stream_options``, which mean nothing without ``stream``, and change nothing with it.
+
+    Nothing is padded here, so there is no obfuscation to leave out; and the last event has the usage always, which
+    some ask for in chat completions' way, as OGX lets them.
+    """
 
     include_obfuscation: StrictBool | None = None
+    include_usage: StrictBool | None = None
 
 
 class ConversationReference(Closed):
@@ -178,10 +183,6 @@ def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) 
         check_choice(wanted.tool_choice, wanted.tools or [])
     if wanted.background and not wanted.keeps:
         raise invalid_value("store", "Background mode requires 'store' to be true: the response is to be polled.")
-    if wanted.stream_options is not None and not wanted.stream:
-        raise invalid_value(
-            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        )
     return wanted
 
 

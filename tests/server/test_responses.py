@@ -310,7 +310,7 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"text": {"format": {"type": "xml"}}}, 400, "invalid_value", "text.format.type"),
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, 400, MISSING, "text.format.name"),
     ({"text": {"format": {"type": "json_schema", "name": "n"}}}, 400, MISSING, "text.format.schema"),
-    ({"stream_options": {"include_obfuscation": False}}, 400, "invalid_value", "stream_options"),
+    ({"stream_options": {"depth": 1}}, 400, "unknown_parameter", "stream_options.depth"),
     ({"tools": ["f"]}, 400, "invalid_type", "tools[0]"),
     ({"tools": [{}]}, 400, MISSING, "tools[0].type"),
     ({"tools": [{"type": []}]}, 400, "invalid_type", "tools[0].type"),
@@ -345,7 +345,11 @@ def test_an_empty_text_is_a_text(client: OpenAI, recordings: Recordings) -> None
 
 def test_what_says_nothing_is_no_unknown_parameter(client: OpenAI, recordings: Recordings) -> None:
     recordings.add(("user", "Hi"), answer="Ho.")
-    nothing = {"surprise": None, "text": {"surprise": None, "format": {"type": "text", "surprise": None}}}
+    nothing = {
+        "surprise": None,
+        "stream_options": {"include_usage": True},
+        "text": {"surprise": None, "format": {"type": "text", "surprise": None}},
+    }
 
     assert say(client, [{"role": "user", "content": "Hi", "surprise": None}], extra_body=nothing).output_text == "Ho."
 
