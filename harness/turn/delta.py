@@ -5,6 +5,7 @@ No other file of the engine knows that.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -42,6 +43,7 @@ class Delta:
     text: str = ""
     refusal: str = ""
     logprobs: tuple[Object, ...] = ()
+    annotations: tuple[Object, ...] = ()
     calls: tuple[CallPiece, ...] = ()
     finish_reason: str | None = None
     usage: Object | None = None
@@ -50,7 +52,7 @@ class Delta:
     @property
     def says_something(self) -> bool:
         """Whether there is a word of the model's in it, or its end: most answers begin with a role and no word."""
-        return any((self.reasoning, self.text, self.refusal, self.calls, self.finish_reason))
+        return any((self.reasoning, self.text, self.refusal, self.annotations, self.calls, self.finish_reason))
 
 
 class Reader:
@@ -71,6 +73,7 @@ class Reader:
             text=text,
             refusal=_get(said, "refusal", str) or "",
             logprobs=tuple(map(_logprob, _objects(_get(choice, "logprobs", dict) or {}, "content"))),
+            annotations=tuple(_citations(said)),
             calls=tuple(self._call(place, call) for place, call in enumerate(_calls(said))),
             finish_reason=_get(choice, "finish_reason", str),
             usage=_get(chunk, "usage", dict),
@@ -128,6 +131,16 @@ def _reasoning(said: Object) -> str:
 def _logprob(token: Object) -> Object:
     """A token's log probability in the Responses API's shape, where ``bytes`` and ``top_logprobs`` must be there."""
     return _token(token) | {"top_logprobs": [_token(other) for other in _objects(token, "top_logprobs")]}
+
+
+def _citations(said: Object) -> Iterator[Object]:
+    """What a model that searches the web cites, as the Responses API shows it."""
+    for annotation in _objects(said, "annotations"):
+        if annotation.get("type") == "url_citation":
+            cited = _get(annotation, "url_citation", dict) or {}
+            places = {name: _get(cited, name, int) or 0 for name in ("start_index", "end_index")}
+            names = {name: _get(cited, name, str) or "" for name in ("url", "title")}
+            yield {"type": "url_citation", **places, **names}
 
 
 def _token(token: Object) -> Object:

@@ -39,6 +39,7 @@ class _Words(NamedTuple):
 
     text: str
     logprobs: tuple[dict[str, Any], ...] = ()
+    annotations: tuple[dict[str, Any], ...] = ()
 
 
 class Output:
@@ -109,8 +110,8 @@ class Output:
         if delta.reasoning:
             yield from self._piece(("reasoning_text", 0), _Words(delta.reasoning))
         # Log probabilities without a text are those of a call's tokens, or come after the text they belong to.
-        if delta.text or (delta.logprobs and self._is_speaking()):
-            yield from self._piece(("output_text", 0), _Words(delta.text, delta.logprobs))
+        if delta.text or delta.annotations or (delta.logprobs and self._is_speaking()):
+            yield from self._piece(("output_text", 0), _Words(delta.text, delta.logprobs, delta.annotations))
         if delta.refusal:
             yield from self._piece(("refusal", 0), _Words(delta.refusal))
         for call in delta.calls:
@@ -227,6 +228,13 @@ class _OpenMessage:
             event["logprobs"] = list(words.logprobs)
         if words.text or words.logprobs:
             yield event
+        yield from map(self._annotate, words.annotations)
+
+    def _annotate(self, annotation: dict[str, Any]) -> Event:
+        annotations = self._parts[-1]["annotations"]
+        annotations.append(annotation)
+        where = self._where() | {"annotation_index": len(annotations) - 1}
+        return {"type": "response.output_text.annotation.added", **where, "annotation": annotation}
 
     def _begin_part(self, kind: str) -> Iterator[Event]:
         part: dict[str, Any] = {"type": kind, _PARTS[kind].field: ""}

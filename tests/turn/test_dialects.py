@@ -8,7 +8,7 @@ import pytest
 
 from harness.api.items import parse_items
 from harness.turn.commands import Ask, Begin, Chunk, Kept, Refuse
-from tests.server.conformance import check_stream
+from tests.server.conformance import check_event, check_stream, needs_descriptions
 from tests.turn.script import chunk, feed, function, new_turn, play
 
 LOGPROB = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}
@@ -111,6 +111,23 @@ def test_an_answer_that_ends_in_an_error_has_failed(error: dict[str, Any] | None
     assert (played.lines[-1], played.final["status"]) == ("failed", "failed")
     assert ("down" in played.final["error"]["message"]) == (error is not None)
     assert [type(command) for command in at_once.commands] == [Ask, Refuse]
+
+
+@needs_descriptions
+def test_what_a_model_cites_is_an_annotation_of_its_text() -> None:
+    cited = {"start_index": 0, "end_index": 2, "url": "https://a.example/", "title": "A"}
+    citation = {"type": "url_citation", "url_citation": cited}
+    played = play(
+        [chunk(content="It", annotations=[citation]), chunk("stop", annotations=[citation, {"type": "file"}])]
+    )
+    (message,) = played.final["output"]
+
+    assert message["content"][0]["annotations"] == [{"type": "url_citation", **cited}] * 2
+    added = [event for event in played.events if event["type"] == "response.output_text.annotation.added"]
+    assert [event["annotation_index"] for event in added] == [0, 1]
+    check_stream(played.events)
+    for event in played.events:
+        check_event(event)
 
 
 def test_log_probabilities_stand_with_their_text() -> None:

@@ -59,6 +59,9 @@ FULL = chunk(
     refusal="No.",
     reasoning_content="Hm.",
     logprobs={"content": [LOGPROB], "refusal": None},
+    annotations=[
+        {"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 1, "url": "u", "title": "t"}}
+    ],
     tool_calls=[
         *function(0, "{}", id="call_1", name="f")["tool_calls"],
         *custom(1, "x", id="c", name="g")["tool_calls"],
