@@ -144,8 +144,8 @@ def _not_served(kind: str, path: str) -> InvalidRequest:
     if kind.startswith(_HOSTED):
         message = f"The tool '{kind}' is run by OpenAI alone"
         hint = (
-            "Leave it out, or offer a function in its place; recording OpenAI's own Responses API, which has it "
-            "(--responses upstream), is not in this version."
+            "Leave it out, offer a function in its place, or record OpenAI's own Responses API, which has it: "
+            "harness serve --responses upstream"
         )
     elif kind in _ELSEWHERE:
         message, hint = f"The tool '{kind}' is not served", "Leave it out, or offer a function in its place."

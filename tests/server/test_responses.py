@@ -337,6 +337,11 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
 ]
 
 
+def test_a_hosted_tool_is_refused_with_how_to_have_it(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="harness serve --responses upstream"):
+        say(client, "Hi", tools=[{"type": "web_search"}])
+
+
 def test_an_empty_text_is_a_text(client: OpenAI, recordings: Recordings) -> None:
     recordings.add(("user", ""), answer="Yes?")
 
