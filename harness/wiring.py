@@ -4,7 +4,9 @@ import asyncio
 import os
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +27,7 @@ from harness.recording.canonical import Canonicalizer, ignoring, replacing
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
 from harness.settings import Bucket, Mode, Place, Settings
+from harness.stores.deferred import deferred
 from harness.stores.directory import DirectoryStore
 from harness.stores.facts import Facts, facts_file
 from harness.stores.index import index_facts
@@ -44,16 +47,14 @@ class Parts:
 
 async def build(settings: Settings) -> Parts:
     """The parts that ``settings`` ask for. Must run in the event loop that will serve them."""
-    # SQLAlchemy takes long to import: not before a server is really wanted.
-    from harness.stores.state import open_state, state_url
-
     canonicalizer = canonicalizer_of(settings)
     store = await asyncio.to_thread(open_store, settings, canonicalizer)
     journal = Journal()
     backend = _backend(settings, store, journal, canonicalizer)
     if isinstance(backend, RecordBackend):
         await backend.begin()
-    state = await open_state(state_url(settings.state))
+    # What is in memory cannot fail to open; a database that does is told of at once.
+    state = deferred(partial(_open_state, None)) if settings.state is None else await _open_state(settings.state)
     services = Services(
         backend,
         state,
@@ -64,6 +65,18 @@ async def build(settings: Settings) -> Parts:
         local_responses=settings.responses == "local",
     )
     return Parts(settings, services, journal, store)
+
+
+async def _open_state(place: str | None) -> StateStore:
+    # SQLAlchemy takes long to import: not before a state is really wanted, and nobody waits for it meanwhile.
+    open_state, state_url = await asyncio.to_thread(_state_functions)
+    return await open_state(state_url(place))
+
+
+def _state_functions() -> tuple[Callable[[str], Awaitable[StateStore]], Callable[[str | None], str]]:
+    from harness.stores.state import open_state, state_url
+
+    return open_state, state_url
 
 
 def canonicalizer_of(settings: Settings) -> Canonicalizer:

@@ -45,11 +45,17 @@ def near_miss(request: Request, entries: Iterable[Entry], canonicalizer: Canonic
     rows = [(entry, entry.request) for entry in entries if endpoint_of(entry.path) == endpoint]
     if not rows:
         return None
-    counted = [(places(canonicalizer.canonical(recorded)["body"], asked["body"]), entry) for entry, recorded in rows]
+    counted = [(_places(canonicalizer.canonical(recorded), asked), entry) for entry, recorded in rows]
     fewest = min(len(found) for found, _ in counted)
     closest = [(found, entry) for found, entry in counted if len(found) == fewest]
     found, entry = min(closest, key=lambda row: (-_likeness(row[0]), row[1].scope != request.scope, row[1].name))
     return NearMiss(entry.name, entry.scope, found)
+
+
+def _places(old: dict[str, Json], new: dict[str, Json]) -> list[Place]:
+    """Where two canonical requests of one endpoint differ: in their bodies, in their queries."""
+    before, after = ({name: asked[name] for name in ("query",) if name in asked} for asked in (old, new))
+    return [*places(old["body"], new["body"]), *places(before, after)]
 
 
 def _likeness(found: Sequence[Place]) -> float:

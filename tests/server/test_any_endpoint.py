@@ -166,6 +166,18 @@ def test_a_miss_of_an_unknown_endpoint_says_so(tmp_path: Path) -> None:
     assert raised.value.code == "recording_not_found"
 
 
+def test_a_miss_by_the_query_alone_shows_it(tmp_path: Path) -> None:
+    with scripted(as_json(LIST)) as upstream:
+        for mode in (Mode.RECORD, Mode.REPLAY):
+            with ServerThread(Settings(mode=mode, recordings=tmp_path, upstream=upstream.url)) as server:
+                with OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as api:
+                    if mode is Mode.RECORD:
+                        api.files.list(limit=2)
+                    else:
+                        with pytest.raises(openai.NotFoundError, match=r'query +"limit=2" +-> +"limit=3"'):
+                            api.files.list(limit=3)
+
+
 def test_the_state_answers_unless_the_upstream_is_to(tmp_path: Path) -> None:
     with ServerThread(Settings(recordings=tmp_path)) as server:
         with OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as api:
