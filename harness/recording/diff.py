@@ -1,51 +1,53 @@
-"""What changed between two sets of recordings: exchanges paired, compared by meaning, classed.
+"""What changed between two sets of recordings: pairs, compared by meaning, with everything that a report needs.
 
-Each pair has one class, that of its worst difference:
-
-- ``error``: one side failed, or both did with different errors;
-- ``structure``: tool calls (which, their order, names, arguments), finish reason, a refusal, the number of choices,
-  and, where the request asked for JSON, the answer's keys and types;
-- ``text``: what was said differs in any character; so do vectors and the entries of a list;
-- ``usage``: the same was said, but figures around it differ: tokens, log probabilities, the name under which the model
-  reports itself, and whatever else an upstream puts beside its answer;
-- ``equal``: no difference but noise, which :mod:`harness.recording.meaning` sets aside.
+A pair holds what differs, not the exchanges themselves, so that a diff of many recordings stays small.
 """
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from harness.recording.canonical import Canonicalizer
-from harness.recording.key import parse_stem
-from harness.recording.meaning import Answer, Block, Shape, answer, parsed, same
+from harness.recording.canonical import Canonicalizer, endpoint_of
+from harness.recording.classes import CLASSES, Class, rank
+from harness.recording.dialogue import Bubble, asked, said
+from harness.recording.differences import Difference, differences
+from harness.recording.drift import Drift, Wire, drift
+from harness.recording.figures import NOTHING, Figures, figures_of
+from harness.recording.meaning import settled
 from harness.recording.model import Exchange, Json
-from harness.recording.places import ABSENT
+from harness.recording.pairing import How, Match, Matching, by_meaning, by_name, card, sequence
+from harness.recording.places import Place, aligned_places
+from harness.recording.prices import Prices
+from harness.recording.vectors import is_vector
+from harness.recording.words import segments, similarity
 
-Class: TypeAlias = Literal["error", "structure", "text", "usage", "equal"]
-Path: TypeAlias = list[str | int]
+__all__ = ["Diff", "Pair", "Single", "compare", "dialogue_of", "diff", "sorted_pairs"]
 
-CLASSES: tuple[Class, ...] = get_args(Class)
-"""All classes, worst first."""
+_SHOWN_NUMBERS = 16
+_SLOWER = 1.5
+_NOTICED_SECONDS = 0.5
+_DIALOGUE_TEXT = 20_000
+_DIALOGUE_BUBBLES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One place where a pair differs: its path by meaning, both values (``ABSENT`` where there is none), its class."""
+class Dialogue:
+    """What was asked (by the newer request), and both answers."""
 
-    path: str
-    old: Json
-    new: Json
-    cls: Class
+    asked: tuple[Bubble, ...]
+    old: tuple[Bubble, ...]
+    new: tuple[Bubble, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two recordings of one request. ``name`` is that of the file in OLD, ``new_name`` of the one in NEW.
+    """Two recordings that were compared. ``name`` is that of the file in OLD, ``new_name`` of the one in NEW.
 
-    ``differences`` stand worst first; there are none when the pair is equal.
+    ``differences`` stand worst first; there are none when the pair is equal. ``request`` says where the canonical
+    requests differ (an answer to another question is no surprise), ``how`` by what the two were found to belong
+    together. ``similarity`` of the texts is from 0 to 1, None where no text differs. ``old`` and ``new`` are the
+    figures of both answers. ``dialogue`` is there where it was asked for and the answers differ.
     """
 
     name: str
@@ -53,6 +55,14 @@ class Pair:
     test_id: str | None
     cls: Class
     differences: tuple[Difference, ...] = ()
+    endpoint: str = ""
+    model: str = ""
+    how: How = "key"
+    request: tuple[Place, ...] = ()
+    similarity: float | None = None
+    old: Figures = NOTHING
+    new: Figures = NOTHING
+    dialogue: Dialogue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +75,17 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """The outcome: every pair, the recordings that only NEW has (``added``), and those that only OLD has."""
+    """The outcome: every pair, the recordings that only NEW has (``added``), and those that only OLD has.
+
+    ``unreadable`` are files of either side that are no recordings, each with the reason.
+    """
 
     pairs: tuple[Pair, ...]
-    added: tuple[Single, ...]
-    removed: tuple[Single, ...]
+    added: tuple[Single, ...] = ()
+    removed: tuple[Single, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    currency: str = "USD"
 
     @property
     def summary(self) -> dict[str, int]:
@@ -82,194 +98,125 @@ class Diff:
         """Whether nothing differs at all: every pair is equal and none is without its counterpart."""
         return not self.added and not self.removed and all(pair.cls == "equal" for pair in self.pairs)
 
+    def reaches(self, cls: Class) -> bool:
+        """Whether any pair is of this class or of a worse one."""
+        return any(rank(pair.cls) <= rank(cls) for pair in self.pairs)
+
+    @property
+    def totals(self) -> tuple[Figures, Figures]:
+        """The sums of both sides' figures, over the pairs."""
+        return (
+            sum((pair.old for pair in self.pairs), start=NOTHING),
+            sum((pair.new for pair in self.pairs), start=NOTHING),
+        )
+
 
 def diff(old: Mapping[str, Exchange], new: Mapping[str, Exchange], canonicalizer: Canonicalizer | None = None) -> Diff:
-    """Pair the recordings of two sets, each by its name, and compare every pair.
-
-    They pair by name, which is the key; then by fingerprint within a scope; then by fingerprint alone. No recording is
-    used twice, and the members of a sequence pair in their order.
-    """
-    paired, removed, added = _pair_up(old, new, canonicalizer or Canonicalizer())
+    """Pair the recordings of two sets, each by its name, and compare every pair, all in memory."""
+    canonicalizer = canonicalizer or Canonicalizer()
+    keyed, left, right = by_name(old, new)
+    rest: Matching = by_meaning(
+        [card(name, old[name].request, canonicalizer) for name in left],
+        [card(name, new[name].request, canonicalizer) for name in right],
+    )
+    before, after = Wire(), Wire()
+    pairs = []
+    for match in (*keyed, *rest.matches):
+        before.observe(old[match.old])
+        after.observe(new[match.new])
+        pairs.append(compare(match, old[match.old], new[match.new], canonicalizer))
     return Diff(
-        tuple(_pair(name, old[name], new_name, new[new_name]) for name, new_name in paired),
-        tuple(Single(name, new[name].request.scope) for name in added),
-        tuple(Single(name, old[name].request.scope) for name in removed),
+        sorted_pairs(pairs),
+        added=tuple(Single(name, new[name].request.scope) for name in rest.added),
+        removed=tuple(Single(name, old[name].request.scope) for name in rest.removed),
+        drift=drift(before, after),
     )
 
 
-def _pair_up(
-    old: Mapping[str, Exchange], new: Mapping[str, Exchange], canonicalizer: Canonicalizer
-) -> tuple[list[tuple[str, str]], list[str], list[str]]:
-    """The pairs of names, the rest of OLD and the rest of NEW."""
-    paired = [(name, name) for name in old if name in new]
-    left, right = (sorted((n for n in one if n not in two), key=_sequence) for one, two in ((old, new), (new, old)))
-    exchanges = {("old", name): old[name] for name in left} | {("new", name): new[name] for name in right}
-    prints = {at: canonicalizer.fingerprint(exchange.request) for at, exchange in exchanges.items()}
-
-    def print_and_scope(side: str, name: str) -> Hashable:
-        return prints[side, name], exchanges[side, name].request.scope
-
-    def print_alone(side: str, name: str) -> Hashable:
-        return prints[side, name]
-
-    for mark in (print_and_scope, print_alone):
-        found = _match(left, right, mark)
-        paired += found
-        used = {one for one, _ in found}, {two for _, two in found}
-        left, right = [n for n in left if n not in used[0]], [n for n in right if n not in used[1]]
-    return sorted(paired, key=lambda pair: _sequence(pair[0])), left, right
+def sorted_pairs(pairs: list[Pair]) -> tuple[Pair, ...]:
+    """Pairs by the names of OLD."""
+    return tuple(sorted(pairs, key=lambda pair: sequence(pair.name)))
 
 
-def _match(left: list[str], right: list[str], mark: Callable[[str, str], Hashable]) -> list[tuple[str, str]]:
-    """Names with the same mark, first with first."""
-    waiting: dict[Hashable, list[str]] = {}
-    for name in reversed(right):
-        waiting.setdefault(mark("new", name), []).append(name)
+def compare(
+    match: Match,
+    old: Exchange,
+    new: Exchange,
+    canonicalizer: Canonicalizer,
+    *,
+    timings: tuple[Json, Json] = (None, None),
+    prices: Prices | None = None,
+) -> Pair:
+    """One pair: its differences, those of its requests, its figures. ``timings`` are those of both files, if any."""
+    old, new = (replace(exchange, response=settled(exchange.response)) for exchange in (old, new))
+    found = list(differences(old, new))
+    texts = [segments(one.old, one.new) for one in found if isinstance(one.old, str) and isinstance(one.new, str)
+             and (one.cls == "text" or one.note)]  # fmt: skip
+    before, after = (
+        figures_of(exchange.response.body, time, model=exchange.request.model, prices=prices)
+        for exchange, time in zip((old, new), timings, strict=True)
+    )
+    found = sorted([*found, *_beside(before, after)], key=lambda one: rank(one.cls))
+    return Pair(
+        match.old,
+        match.new,
+        old.request.scope if new.request.scope is None else new.request.scope,
+        found[0].cls if found else "equal",
+        tuple(_small(one) for one in found),
+        endpoint=endpoint_of(new.request.path),
+        model=new.request.model,
+        how=match.how,
+        request=_asked_otherwise(old, new, canonicalizer),
+        similarity=similarity([part for parts in texts for part in parts]) if texts else None,
+        old=before,
+        new=after,
+    )
+
+
+def dialogue_of(old: Exchange, new: Exchange) -> Dialogue:
+    """A pair as people read it, long texts cut."""
+    question, before, after = asked(new.request), said(old.response), said(new.response)
+    return Dialogue(*(tuple(map(_cut, bubbles[-_DIALOGUE_BUBBLES:])) for bubbles in (question, before, after)))
+
+
+def _cut(bubble: Bubble) -> Bubble:
+    if len(bubble.text) <= _DIALOGUE_TEXT:
+        return bubble
+    return replace(bubble, text=f"{bubble.text[:_DIALOGUE_TEXT]}… ({len(bubble.text)} characters)")
+
+
+def _beside(old: Figures, new: Figures) -> list[Difference]:
+    """Differences of cost and time. Every call takes another time: it counts when it is half again, and felt."""
     found = []
-    for name in left:
-        queue = waiting.get(mark("old", name))
-        if queue:
-            found.append((name, queue.pop()))
+    if old.cost is not None and new.cost is not None and old.cost != new.cost:
+        found.append(Difference("cost", round(old.cost, 9), round(new.cost, 9), "usage"))
+    for name, one, two in (("seconds", old.seconds, new.seconds), ("first_byte", old.first_byte, new.first_byte)):
+        if one is not None and two is not None:
+            short, long = sorted((one, two))
+            if long >= _SLOWER * short and long - short >= _NOTICED_SECONDS:
+                found.append(Difference(f"latency.{name}", round(one, 3), round(two, 3), "usage"))
     return found
 
 
-def _sequence(name: str) -> tuple[str, str, int]:
-    folder, _, stem = name.rpartition("/")
-    return folder, *parse_stem(stem)
-
-
-def _pair(name: str, old: Exchange, new_name: str, new: Exchange) -> Pair:
-    scope = old.request.scope if new.request.scope is None else new.request.scope
-    found = differences(old, new)
-    return Pair(name, new_name, scope, found[0].cls if found else "equal", found)
-
-
-def differences(old: Exchange, new: Exchange) -> tuple[Difference, ...]:
-    """Where the answers of two exchanges differ by meaning, worst first; noise is no difference."""
-    left, right = answer(old.response), answer(new.response)
-    if left.failed != right.failed:
-        before, after = (one.value if one.failed else ABSENT for one in (left, right))
-        return (Difference("error", before, after, "error"),)
-    if same(left.value, right.value):
+def _asked_otherwise(old: Exchange, new: Exchange, canonicalizer: Canonicalizer) -> tuple[Place, ...]:
+    if old.request.body == new.request.body and old.request.path == new.request.path:
         return ()
-    wants_json = any(_wants_json(exchange.request.body) for exchange in (old, new))
-    if wants_json:
-        left, right = _with_json(left, right)
-    found = [
-        (_rank(cls := _class(right.shape, path, before, after, wants_json=wants_json)), _order(path),
-         Difference(_written(path), before, after, cls))
-        for path, before, after in _compared(left.value, right.value)
-    ]  # fmt: skip
-    return tuple(difference for *_, difference in sorted(found, key=lambda row: row[:2]))
+    before, after = canonicalizer.canonical(old.request), canonicalizer.canonical(new.request)
+    found = aligned_places(before["body"], after["body"])
+    if before["endpoint"] != after["endpoint"]:
+        found.insert(0, Place("endpoint", before["endpoint"], after["endpoint"]))
+    return tuple(found)
 
 
-def _rank(cls: Class) -> int:
-    return CLASSES.index(cls)
+def _small(found: Difference) -> Difference:
+    """A difference without the thousand numbers of a vector, and without the bytes of a picture or a sound."""
+    old, new = _few(found.old), _few(found.new)
+    return found if old is found.old and new is found.new else replace(found, old=old, new=new)
 
 
-def _order(path: Path) -> list[tuple[bool, str | int]]:
-    return [(isinstance(step, str), step) for step in path]
-
-
-def _compared(old: Json, new: Json) -> Iterable[tuple[Path, Json, Json]]:
-    """Every place at which two values differ, as deepdiff finds them."""
-    # Heavy to import, and not needed where everything is equal.
-    from deepdiff import DeepDiff
-    from deepdiff.helper import notpresent
-
-    tree = DeepDiff(
-        old, new, view="tree", zip_ordered_iterables=True, threshold_to_diff_deeper=0, ignore_private_variables=False
-    )
-    for levels in tree.values():
-        for level in levels:
-            before, after = (
-                ABSENT if value is notpresent else json.loads(value) if isinstance(value, Block) else value
-                for value in (level.t1, level.t2)
-            )
-            yield level.path(output_format="list"), before, after
-
-
-def _written(path: Path) -> str:
-    """``choices[0].message.content``; a name that is not plain is quoted: ``models["gpt-4.1"]``."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif re.fullmatch(r"[\w-]+", step):
-            text += f".{step}" if text else step
-        else:
-            text += f"[{json.dumps(step, ensure_ascii=False)}]"
-    return text or "body"
-
-
-# Where the request asked for JSON.
-
-
-def _wants_json(body: Json) -> bool:
-    asked = body.get("response_format") if isinstance(body, dict) else None
-    return isinstance(asked, dict) and asked.get("type") in ("json_schema", "json_object")
-
-
-def _with_json(old: Answer, new: Answer) -> tuple[Answer, Answer]:
-    """Both with their contents parsed, unless the letters differ and the values do not."""
-    if old.shape != "chat" or new.shape != "chat":
-        return old, new
-    for one, two in zip(old.value["choices"], new.value["choices"], strict=False):
-        messages = one.get("message"), two.get("message")
-        if all(messages):
-            values = [parsed(message["content"]) for message in messages]
-            if not same(*values):
-                for message, value in zip(messages, values, strict=True):
-                    message["content"] = value
-    return old, new
-
-
-# Classes, by shape and path.
-
-_STRUCTURE: dict[Shape, str] = {
-    "chat": r"choices(\[\d+\])?|choices\[\d+\]\.(finish_reason|message\.(tool_calls|function_call)\b.*)",
-    "message": r"stop_reason|stop_sequence|content(\[\d+\](\.(type|name|input\b.*))?)?",
-    "response": r"status|incomplete_details\b.*|output(\[\d+\](\.(type|name|status|arguments\b.*|input\b.*))?)?",
-    "embeddings": r"data\[\d+\]",
-    "models": r'models(\.[\w-]+|\[".*?"\])',
-    "other": r"(?!)",
-    "error": r"(?!)",
-}
-_TEXT: dict[Shape, str] = {
-    "chat": r"choices\[\d+\]\.(message|text)\b.*|citations\b.*",
-    "message": r"content\b.*",
-    "response": r"output\b.*",
-    "embeddings": r"data\b.*",
-    "models": r".*",
-    "other": r"(?!usage\b|model$).*",
-    "error": r"(?!)",
-}
-_CONTENT = re.compile(r"choices\[\d+\]\.message\.content\b")
-_REFUSAL = re.compile(r"choices\[\d+\]\.message\.refusal|output\[\d+\]\.content\[\d+\]\.refusal")
-
-
-def _class(shape: Shape, path: Path, old: Json, new: Json, *, wants_json: bool) -> Class:
-    where = _written(path)
-    if shape == "error":
-        return "error"
-    if not path or re.fullmatch(_STRUCTURE[shape], where, re.DOTALL):
-        return "structure"
-    if _REFUSAL.fullmatch(where) and ABSENT in (old, new):
-        return "structure"
-    if wants_json and _CONTENT.match(where) and _reshaped(path, old, new):
-        return "structure"
-    if shape == "embeddings" and isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
-        return "structure"
-    return "text" if re.fullmatch(_TEXT[shape], where, re.DOTALL) else "usage"
-
-
-def _reshaped(path: Path, old: Json, new: Json) -> bool:
-    """Whether a key came or went, or a value has another type. A longer list has the same shape."""
-    if old is ABSENT or new is ABSENT:
-        return isinstance(path[-1], str)
-    return _kind(old) != _kind(new)
-
-
-def _kind(value: Json) -> str:
-    kinds = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
-    return kinds.get(type(value), "null")
+def _few(value: Json) -> Json:
+    if is_vector(value) and len(value) > _SHOWN_NUMBERS:
+        return [*value[:4], f"… {len(value)} numbers"]
+    if isinstance(value, dict | list) and len(text := json.dumps(value)) > 200_000:
+        return f"{text[:1000]}… ({len(text)} characters of JSON)"
+    return value

@@ -8,11 +8,12 @@ of a tool call or into the text: there every value counts.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from harness.recording.model import Json, Response
-from harness.recording.streams import choices_of, whole
+from harness.recording.streams import choices_of, is_event_text, is_ollama, whole
+from harness.recording.vectors import vector
 
 Shape: TypeAlias = Literal["chat", "message", "response", "embeddings", "models", "other", "error"]
 
@@ -22,11 +23,14 @@ _NOISE = frozenset({
     *("obfuscation", "system_fingerprint", "service_tier", "seed", "provider", "kv_transfer_params"),
     *("prompt_filter_results", "content_filter_results", "content_filter_result", "content_filter_offsets"),
     *("signature", "thought_signature", "encrypted_content", "extra_content", "token_id", "token_ids"),
+    *("file_id", "container_id", "conversation_id", "trace_id", "correlation_id", "x-request-id", "request-id"),
+    *("timestamp", "sequence_number", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"),
 })  # fmt: skip
 _VERBATIM = ("input", "arguments")
 _EMPTY: tuple[Json, ...] = (None, "", [], {})
 _UNSTABLE_IDS = re.compile(r"\breq(?:uest)?[_-]\w{8,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 _TOO_MANY_REQUESTS = 429
+_NOT_BUILT_LIKE_ONE = (AttributeError, KeyError, TypeError, ValueError, IndexError)
 
 
 class Block(str):
@@ -50,15 +54,40 @@ class Answer:
 def answer(response: Response) -> Answer:
     """What a response says, in a form in which two that say the same are equal. Total: any JSON has an answer."""
     try:
-        body = whole(response.body) if response.is_streaming else response.body
+        body = spelled_out(response)
         error = body.get("error") if isinstance(body, dict) else None
         if response.status >= 400 or error:
             return Answer("error", _error(response.status, error or body))
         shape = _shape(body)
         return Answer(shape, _FORMS[shape](body))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except _NOT_BUILT_LIKE_ONE:
         # A file may hold anything under the name of a completion: what is not built like one is compared as it stands.
         return Answer("other", _clean(response.body))
+
+
+def spelled_out(response: Response) -> Json:
+    """The whole answer as the upstream's JSON: streams put together, also those that a file holds as one text."""
+    body = response.body
+    if isinstance(body, str) and is_event_text(body):
+        return whole(body.splitlines())
+    body = whole(body) if response.is_streaming else parsed(body)
+    return _like_openai(body) if is_ollama(body) else body
+
+
+def settled(response: Response) -> Response:
+    """The response as one whole, for those that look at it several times; of a broken stream, the response as it is."""
+    try:
+        return replace(response, body=spelled_out(response), is_streaming=False)
+    except _NOT_BUILT_LIKE_ONE:
+        return response
+
+
+def _like_openai(body: dict[str, Json]) -> Json:
+    """An answer of Ollama's own API in OpenAI's form, in which it is read like any other."""
+    usage = {"prompt_tokens": body.get("prompt_eval_count"), "completion_tokens": body.get("eval_count")}
+    said = {"message": body["message"]} if isinstance(body.get("message"), dict) else {"text": body["response"]}
+    choice = {"index": 0, **said, "finish_reason": body.get("done_reason")}
+    return {"model": body.get("model"), "choices": [choice], "usage": usage}
 
 
 def parsed(text: Json) -> Json:
@@ -138,13 +167,25 @@ def _choice(choice: dict[str, Json]) -> Json:
     message = choice.get("message")
     if not isinstance(message, dict):
         return {**form, "text": choice.get("text") or ""}
-    said = _clean({name: value for name, value in message.items() if name not in ("role", "tool_calls")})
-    said.setdefault("content", "")
+    said = _clean({name: value for name, value in message.items() if name not in ("role", "tool_calls", "audio")})
+    said["content"] = _bare_text(said.get("content", ""))
+    if isinstance(message.get("audio"), dict):
+        # What was spoken counts; the sound of it is never the same twice.
+        said |= _clean({"audio": message["audio"].get("transcript")})
     calls = message.get("tool_calls")
     said["tool_calls"] = [_call(call) for call in calls] if isinstance(calls, list) else []
     if isinstance(said.get("function_call"), dict):
         said["function_call"] = _function(said["function_call"])
     return {**form, "message": said}
+
+
+def _bare_text(content: Json) -> Json:
+    """Parts that are nothing but text, as the text."""
+    if not isinstance(content, list) or not content:
+        return content
+    plain = [part for part in content if isinstance(part, dict) and part.keys() <= {"type", "text"}]
+    texts = [part["text"] for part in plain if isinstance(part.get("text"), str)]
+    return "".join(texts) if len(texts) == len(content) else content
 
 
 def _call(call: Json) -> Json:
@@ -188,8 +229,9 @@ def _embeddings(body: Json) -> Json:
     return {**_clean({**body, "data": None}), "data": data}
 
 
-def _vector(vector: Json) -> Json:
-    return Block(json.dumps(vector)) if isinstance(vector, list) else vector
+def _vector(value: Json) -> Json:
+    numbers = vector(value)
+    return Block(json.dumps(numbers)) if isinstance(numbers, list) else numbers
 
 
 def _models(body: Json) -> Json:

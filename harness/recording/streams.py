@@ -1,5 +1,6 @@
 """Recorded streams, put together: chunks of chats and of legacy completions, Anthropic's events, those of Responses."""
 
+import copy
 import json
 from collections.abc import Iterable
 
@@ -10,20 +11,21 @@ from harness.recording.model import Json
 def whole(stream: Json) -> Json:
     """What a recorded stream spells out; a stream of no kind that we know comes back as it is."""
     pieces = stream if isinstance(stream, list) else []
-    events = [event for event in _events(pieces) if isinstance(event, dict)]
+    events = [event for event in events_of(pieces) if isinstance(event, dict)]
     if any(isinstance(event.get("choices"), list) for event in events):
         return _completion(events)
     if any(event.get("type") == "message_start" for event in events):
         return _message_of(events)
-    finals = [event["response"] for event in events if isinstance(event.get("response"), dict)]
-    if finals:
-        return finals[-1]
+    if any(isinstance(event.get("response"), dict) for event in events):
+        return _response_of(events)
+    if any(is_ollama(event) for event in events):
+        return _ollama_of(events)
     failures = [event for event in events if event.get("error")]
     return failures[0] if failures else stream
 
 
-def _events(pieces: list[Json]) -> Iterable[Json]:
-    """Chunks as they are; of lines of SSE text, what stands behind ``data:``."""
+def events_of(pieces: list[Json]) -> Iterable[Json]:
+    """A stream's chunks as they are; of lines of SSE text, the JSON that stands behind ``data:``."""
     for piece in pieces:
         if not isinstance(piece, str):
             yield piece
@@ -63,6 +65,66 @@ def _slim(chunk: dict[str, Json], *, legacy: bool) -> dict[str, Json]:
 
 def _without_nulls(value: dict[str, Json]) -> dict[str, Json]:
     return {name: item for name, item in value.items() if item is not None}
+
+
+def is_event_text(text: str) -> bool:
+    """Whether a text is a stream of server-sent events, kept as one piece."""
+    return text.startswith(("event:", "data:", ":", "id:")) and "data:" in text
+
+
+def _response_of(events: list[dict[str, Json]]) -> Json:
+    """The events of Responses: the last state of the response, and where the stream broke off, what had been said."""
+    response = [event["response"] for event in events if isinstance(event.get("response"), dict)][-1]
+    failed = next((event for event in events if event.get("type") == "error"), None)
+    if failed is not None:
+        response = {**response, "error": failed.get("error") or failed}
+    if response.get("output"):
+        return response
+    items: dict[int, dict[str, Json]] = {}
+    for event in events:
+        kind, index = str(event.get("type")), event.get("output_index", 0)
+        if kind in ("response.output_item.added", "response.output_item.done") and isinstance(event.get("item"), dict):
+            items[index] = copy.deepcopy(event["item"])
+        elif kind.endswith(".delta") and isinstance(event.get("delta"), str):
+            _continue_item(items.setdefault(index, {}), kind.split(".")[-2], event)
+    return {**response, "output": [items[index] for index in sorted(items)]}
+
+
+def _continue_item(item: dict[str, Json], kind: str, event: dict[str, Json]) -> None:
+    """Add a delta to an item that has not been given whole."""
+    if kind.endswith(("arguments", "input")):
+        field = "input" if kind.endswith("input") else "arguments"
+        item[field] = str(item.get(field) or "") + event["delta"]
+        return
+    field = "refusal" if kind == "refusal" else "text"
+    holder = "summary" if kind == "reasoning_summary_text" else "content"
+    parts: list[Json] = item.get(holder) or []
+    index = event["summary_index"] if "summary_index" in event else event.get("content_index", 0)
+    parts += [{"type": kind} for _ in range(len(parts), index + 1)]
+    parts[index][field] = str(parts[index].get(field) or "") + event["delta"]
+    item[holder] = parts
+
+
+def is_ollama(value: Json) -> bool:
+    """Whether a value is an answer of Ollama's own API, or a piece of one."""
+    said = isinstance(value, dict) and (
+        isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
+    )
+    return said and isinstance(value.get("done"), bool)
+
+
+def _ollama_of(pieces: list[dict[str, Json]]) -> Json:
+    """Ollama's pieces: texts continue, calls are added, of the rest the last stands."""
+    whole: dict[str, Json] = {}
+    message: dict[str, Json] = {}
+    for piece in pieces:
+        said = piece["message"] if isinstance(piece.get("message"), dict) else {}
+        for name, value in said.items():
+            grows = isinstance(value, str | list) and name != "role" and isinstance(message.get(name), type(value))
+            message[name] = message[name] + value if grows else value
+        text = str(whole.get("response", "")) + str(piece.get("response", ""))
+        whole |= {**_without_nulls(piece), **({"response": text} if "response" in piece else {})}
+    return {**whole, **({"message": message} if message else {})}
 
 
 def _message_of(events: list[dict[str, Json]]) -> Json:

@@ -1,6 +1,8 @@
-"""All recordings of a directory at once, for commands that look at whole sets of them."""
+"""Recordings of a directory or a file, for commands that look at whole sets of them: named at once, read one by one."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import RecordingError
@@ -8,30 +10,76 @@ from harness.recording.format import loads, to_exchange
 from harness.recording.model import Exchange
 
 
-def read_directory(path: Path | str) -> tuple[dict[str, Exchange], list[str]]:
-    """The recordings in and below a directory, each under its name, and the files that could not be read.
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """A set of recordings by their names.
 
-    The name is the file's, without ``.json``; where several folders have a file of that name it is the path from
-    ``path``. What could not be read is told as ``FILE: reason``. Hidden files and folders are passed over. Names are in
-    order.
+    ``where`` says in words where they are. ``files`` are their paths there, for people; ``read`` gives the bytes of the
+    recording of a name, and raises RecordingError where it cannot. ``close`` ends what reading needed.
     """
-    root = Path(path)
-    files = sorted(file for file in root.rglob("*.json") if file.is_file() and not _is_hidden(file.relative_to(root)))
-    count = Counter(file.stem for file in files)
+
+    where: str
+    files: Mapping[str, str]
+    read: Callable[[str], bytes]
+    close: Callable[[], None] = field(default=lambda: None)
+
+
+def exchange_of(data: bytes) -> Exchange:
+    """What a file's bytes record. Raises RecordingError when they are no recording."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"not UTF-8: {error}", hint="Record it again, or restore the file.") from error
+    return to_exchange(loads(text))
+
+
+def named(files: Iterable[str]) -> dict[str, str]:
+    """Paths of files, in order, by the names of their recordings.
+
+    The name is the file's, without ``.json``; where several folders have a file of that name it is the path. What is no
+    ``.json`` file, hidden or in a hidden folder is passed over.
+    """
+    seen = sorted(file for file in files if file.endswith(".json") and not _is_hidden(file))
+    stems = [file.rpartition("/")[2].removesuffix(".json") for file in seen]
+    count = Counter(stems)
+    return {
+        stem if count[stem] == 1 else file.removesuffix(".json"): file for file, stem in zip(seen, stems, strict=True)
+    }
+
+
+def _is_hidden(file: str) -> bool:
+    return any(part.startswith(".") for part in file.split("/"))
+
+
+def in_directory(path: Path) -> Recordings:
+    """The recordings in and below a directory."""
+    found = named(file.relative_to(path).as_posix() for file in path.rglob("*.json") if file.is_file())
+    return Recordings(str(path), found, lambda name: _bytes(path / found[name]))
+
+
+def in_file(path: Path, name: str = "") -> Recordings:
+    """One recording, under the name of its file or another."""
+    return Recordings(str(path.parent), {name or path.stem: path.name}, lambda _: _bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordingError(error.strerror or str(error), hint="Make it readable.") from error
+
+
+def read_directory(path: Path | str) -> tuple[dict[str, Exchange], list[str]]:
+    """The recordings in and below a directory, all at once and each under its name, and those that could not be read.
+
+    What could not be read is told as ``FILE: reason``. Names are in order.
+    """
+    recordings = in_directory(Path(path))
     found: dict[str, Exchange] = {}
     broken: list[str] = []
-    for file in files:
-        inside = file.relative_to(root)
+    for name, file in recordings.files.items():
         try:
-            exchange = to_exchange(loads(file.read_text("utf-8")))
+            found[name] = exchange_of(recordings.read(name))
         except RecordingError as error:
-            broken.append(f"{inside.as_posix()}: {error.message}")
-        except (OSError, UnicodeDecodeError) as error:
-            broken.append(f"{inside.as_posix()}: {error}")
-        else:
-            found[file.stem if count[file.stem] == 1 else inside.with_suffix("").as_posix()] = exchange
+            broken.append(f"{file}: {error.message}")
     return found, broken
-
-
-def _is_hidden(file: Path) -> bool:
-    return any(part.startswith(".") for part in file.parts)

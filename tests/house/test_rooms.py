@@ -32,7 +32,7 @@ AIOHTTP_SERVER = frozenset({"aiohttp.web", "aiohttp.hdrs", "aiohttp.typedefs", "
 
 PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
-BELOW_THE_DOORS = PURE | {"wiring", "running", "settings", "stores", "report", "errors", "harness"}
+BELOW_THE_DOORS = PURE | {"wiring", "running", "comparing", "settings", "stores", "report", "errors", "harness"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,11 @@ ROOMS = {
     "api": Room(ours=frozenset({"errors"}), theirs=frozenset({"pydantic"}), never=IO_CLOCK_AND_CHANCE),
     "recording": Room(
         ours=frozenset({"api", "errors"}),
-        alone={"recording.diff": frozenset({"deepdiff"}), "recording.near_miss": frozenset({"deepdiff"})},
+        alone={
+            "recording.differences": frozenset({"deepdiff"}),
+            "recording.near_miss": frozenset({"deepdiff"}),
+            "recording.schemas": frozenset({"jsonschema", "referencing"}),
+        },
         never=IO_CLOCK_AND_CHANCE,
     ),
     "turn": Room(ours=frozenset({"api", "errors"}), never=IO_CLOCK_AND_CHANCE),
@@ -84,6 +88,8 @@ ROOMS = {
         ours=PURE | {"stores", "backends", "server", "report", "settings", "errors", "running", "harness"},
         theirs=AIOHTTP_SERVER | {"sqlalchemy", "platformdirs"},
     ),
+    # Two whole sets of recordings compared, over several processes.
+    "comparing": Room(ours=frozenset({"recording", "stores", "errors"})),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # The doors: none imports another.
     "cli": Room(

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.recording.chunks import split
-from harness.recording.diff import CLASSES, Diff, diff, differences
+from harness.recording.classes import CLASSES
+from harness.recording.diff import Diff, diff
+from harness.recording.differences import differences
 from harness.recording.key import key
 from harness.recording.meaning import answer
 from harness.recording.model import Exchange, Request, Response
@@ -355,8 +357,9 @@ def vectors(*rows: list[float]) -> Exchange:
 
 def test_embeddings_are_one_difference_each() -> None:
     assert compared(vectors([0.1, 1.0]), vectors([0.1, 1.0]))[0] == "equal"
-    (found,) = differences(vectors([0.1, 0.2]), vectors([0.1, 0.2000001]))
-    assert (found.cls, found.path, found.old, found.new) == ("text", "data[0].embedding", [0.1, 0.2], [0.1, 0.2000001])
+    assert compared(vectors([0.1, 0.2]), vectors([0.1, 0.2000001])) == ("usage", ["data[0].embedding"])
+    (found,) = differences(vectors([0.1, 0.2]), vectors([0.2, 0.1]))
+    assert (found.cls, found.path, found.old, found.new) == ("text", "data[0].embedding", [0.1, 0.2], [0.2, 0.1])
     assert compared(vectors([0.1, 0.2]), vectors([0.1])) == ("structure", ["data[0].embedding"])
     assert compared(vectors([0.1]), vectors([0.1], [0.2])) == ("structure", ["data[1]"])
 
