@@ -3,7 +3,6 @@
 What is held is one small card for each recording without a namesake and the outcome of each pair, never the recordings.
 """
 
-import json
 import multiprocessing
 import os
 from collections import deque
@@ -19,7 +18,6 @@ from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer, ignoring
 from harness.recording.diff import Diff, Pair, Single, compare, dialogue_of, sorted_pairs
 from harness.recording.drift import Wire, drift
-from harness.recording.model import Json
 from harness.recording.pairing import Card, Match, Matching, by_meaning, by_name, card
 from harness.recording.prices import Prices
 from harness.stores.reading import Recordings, exchange_of
@@ -217,16 +215,10 @@ def _compare_one(job: _Job, outcome: _Outcome) -> None:
     old, new = sides[0][2], sides[1][2]
     for wire, exchange in zip(outcome.wires, (old, new), strict=True):
         wire.observe(exchange)
-    timings = (_timings(job.old), _timings(job.new))
-    pair = compare(job.match, old, new, bench.canonicalizer, timings=timings, prices=bench.asked.prices)
+    pair = compare(job.match, old, new, bench.canonicalizer, prices=bench.asked.prices)
     if bench.asked.dialogues and pair.cls != "equal":
         pair = replace(pair, dialogue=dialogue_of(old, new))
     outcome.pairs.append(pair)
-
-
-def _timings(data: bytes) -> Json:
-    """The times that a file holds beside its answer; most hold none."""
-    return json.loads(data)["response"].get("timings") if b'"timings"' in data else None
 
 
 # Processes.

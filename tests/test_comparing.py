@@ -36,8 +36,8 @@ def compared(root: Path, **asked: Any) -> Diff:
 @pytest.mark.slow
 def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
     for at in range(150):
-        write(tmp_path / "old", str(at), f"Answer {at}.")
-        write(tmp_path / "new", str(at), f"Answer {at % 140}.", **({"seed": 1} if at % 3 else {}))
+        write(tmp_path / "old", str(at), f"Answer {at}.", seed=0)
+        write(tmp_path / "new", str(at), f"Answer {at % 140}.", seed=at % 3)
     prices = Prices({"m": Price(1, 2)})
     one, two = (compared(tmp_path, processes=count, prices=prices, dialogues=True) for count in (1, 2))
     assert one == two
@@ -63,7 +63,10 @@ def test_cost_and_time_are_figures(tmp_path: Path) -> None:
     found = compared(tmp_path, prices=Prices({"m": Price(1000, 1000)}))
     by_test = {pair.test_id: pair for pair in found.pairs}
     slower = by_test["t.py::test_a"]
-    assert (slower.cls, [one.path for one in slower.differences]) == ("usage", ["latency.seconds", "latency.first_byte"])
+    assert (slower.cls, [one.path for one in slower.differences]) == (
+        "usage",
+        ["latency.seconds", "latency.first_byte"],
+    )
     assert by_test["t.py::test_b"].cls == "equal"
     assert found.totals[1].cost == pytest.approx(2 * 1.003)
 
@@ -82,7 +85,7 @@ def test_broken_files_are_told_and_leave_their_counterparts_single(tmp_path: Pat
 def test_progress_comes_to_its_end(tmp_path: Path) -> None:
     for side in ("old", "new"):
         write(tmp_path / side, "a", "yes")
-        write(tmp_path / side, "b", side, **({"seed": 1} if side == "new" else {}))
+        write(tmp_path / side, "b", side, seed=side)
     told: list[tuple[str, int, int]] = []
     compare_all(in_directory(tmp_path / "old"), in_directory(tmp_path / "new"), Asked(Canonicalizer),
                 lambda *step: told.append(step))  # fmt: skip

@@ -144,17 +144,15 @@ def compare(
     new: Exchange,
     canonicalizer: Canonicalizer,
     *,
-    timings: tuple[Json, Json] = (None, None),
     prices: Prices | None = None,
 ) -> Pair:
-    """One pair: its differences, those of its requests, its figures. ``timings`` are those of both files, if any."""
+    """One pair: its differences, those of its requests, its figures."""
     old, new = (replace(exchange, response=settled(exchange.response)) for exchange in (old, new))
     found = list(differences(old, new))
     texts = [segments(one.old, one.new) for one in found if isinstance(one.old, str) and isinstance(one.new, str)
              and (one.cls == "text" or one.note)]  # fmt: skip
     before, after = (
-        figures_of(exchange.response.body, time, model=exchange.request.model, prices=prices)
-        for exchange, time in zip((old, new), timings, strict=True)
+        figures_of(exchange.response, model=exchange.request.model, prices=prices) for exchange in (old, new)
     )
     found = sorted([*found, *_beside(before, after)], key=lambda one: rank(one.cls))
     return Pair(

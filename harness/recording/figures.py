@@ -1,8 +1,9 @@
 """What an answer used: tokens by any API's names, time where it was recorded, cost by a table of prices."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.recording.model import Json
+from harness.recording.model import Json, Response
 from harness.recording.prices import Prices
 
 
@@ -35,11 +36,9 @@ NOTHING = Figures()
 """No figures at all: what sums begin with."""
 
 
-def figures_of(body: Json, timings: Json = None, *, model: str = "", prices: Prices | None = None) -> Figures:
-    """The figures of a whole answer. ``timings`` is ``{"first_byte": s, "chunks": [s, …]}``, in seconds, or nothing.
-
-    A chunk's time is its delay after what came before it.
-    """
+def figures_of(response: Response, *, model: str = "", prices: Prices | None = None) -> Figures:
+    """The figures of a whole answer (of a stream, when it was put together)."""
+    body = response.body
     usage = body.get("usage") if isinstance(body, dict) else None
     usage = usage if isinstance(usage, dict) else {}
     used_in = _count(usage, "prompt_tokens") or _count(usage, "input_tokens")
@@ -47,7 +46,7 @@ def figures_of(body: Json, timings: Json = None, *, model: str = "", prices: Pri
     # Anthropic counts what it read from its cache beside the input, OpenAI within.
     used_in += _count(usage, "cache_read_input_tokens") + _count(usage, "cache_creation_input_tokens")
     used_out = _count(usage, "completion_tokens") or _count(usage, "output_tokens")
-    first, seconds = _times(timings)
+    first, seconds = _times(response.timings)
     known = prices is not None and (used_in or used_out)
     cost = prices.cost(model, input=used_in, output=used_out, cached=cached) if prices and known else None
     return Figures(used_in, used_out, cached, seconds, first, cost)
@@ -66,9 +65,9 @@ def _cached(usage: dict[str, Json]) -> int:
     return _count(usage, "cache_read_input_tokens")
 
 
-def _times(timings: Json) -> tuple[float | None, float | None]:
-    """Seconds to the first byte and to the end."""
-    if not isinstance(timings, dict):
+def _times(timings: Mapping[str, Json] | None) -> tuple[float | None, float | None]:
+    """Seconds to the first byte and to the end; a chunk's time is its delay after what came before it."""
+    if timings is None:
         return None, None
     first, chunks = timings.get("first_byte"), timings.get("chunks")
     if isinstance(first, bool) or not isinstance(first, int | float):

@@ -6,11 +6,14 @@ as little as what is absent, for streams and wholes spell "nothing" differently.
 of a tool call or into the text: there every value counts.
 """
 
+import base64
+import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from harness.recording.bodies import BINARY
 from harness.recording.model import Json, Response
 from harness.recording.streams import choices_of, is_event_text, is_ollama, whole
 from harness.recording.vectors import vector
@@ -240,13 +243,23 @@ def _models(body: Json) -> Json:
     return {"models": {str(model.get("id")): _clean(model) for model in models if isinstance(model, dict)}}
 
 
+def _other(body: Json) -> Json:
+    """Anything else; bytes are told by their digest, which is one place and short."""
+    binary = body.get(BINARY) if isinstance(body, dict) else None
+    if isinstance(binary, dict) and isinstance(binary.get("base64"), str):
+        data = base64.b64decode(binary["base64"])
+        return {BINARY: {"media_type": binary.get("media_type"), "size": len(data),
+                         "sha256": hashlib.sha256(data).hexdigest()}}  # fmt: skip
+    return _clean(body)
+
+
 _FORMS = {
     "chat": _chat,
     "message": _message,
     "response": _response,
     "embeddings": _embeddings,
     "models": _models,
-    "other": _clean,
+    "other": _other,
 }
 
 

@@ -21,7 +21,10 @@ def whole(stream: Json) -> Json:
     if any(is_ollama(event) for event in events):
         return _ollama_of(events)
     failures = [event for event in events if event.get("error")]
-    return failures[0] if failures else stream
+    if failures:
+        return failures[0]
+    # Lines of SSE text: what they hold can be compared, the letters of JSON cannot.
+    return events if events and any(isinstance(piece, str) for piece in pieces) else stream
 
 
 def events_of(pieces: list[Json]) -> Iterable[Json]:

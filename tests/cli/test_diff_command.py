@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli.diff import diff_command
+from harness.errors import HarnessError, RecordingError
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.key import key
@@ -46,8 +47,8 @@ def test_equal_directories_exit_with_0(tmp_path: Path) -> None:
 def test_a_difference_exits_with_1_and_is_shown(tmp_path: Path) -> None:
     result = run(directory(tmp_path / "old", rome="Rome."), directory(tmp_path / "new", rome="Roma."))
     assert result.exit_code == 1
-    assert '- "Rome."' in result.stdout
-    assert '+ "Roma."' in result.stdout
+    assert '- "[-Rome-]."' in result.stdout
+    assert '+ "{+Roma+}."' in result.stdout
 
 
 def test_what_only_one_side_has_exits_with_1(tmp_path: Path) -> None:
@@ -57,6 +58,47 @@ def test_what_only_one_side_has_exits_with_1(tmp_path: Path) -> None:
     assert "removed" in run(new, old).stdout
     (tmp_path / "empty").mkdir()
     assert run(old, tmp_path / "empty").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "code"), [("error", 0), ("structure", 0), ("text", 1), ("usage", 1), ("any", 1), ("never", 0)]
+)
+def test_fail_on_sets_the_exit_code(tmp_path: Path, level: str, code: int) -> None:
+    old, new = directory(tmp_path / "old", rome="Rome."), directory(tmp_path / "new", rome="Roma.")
+    assert run("--fail-on", level, old, new).exit_code == code
+    same = directory(tmp_path / "same", rome="Rome.", oslo="Oslo.")
+    assert run("--fail-on", level, old, same).exit_code == (1 if level == "any" else 0)
+
+
+def test_every_report_is_written(tmp_path: Path) -> None:
+    old, new = directory(tmp_path / "old", rome="Rome."), directory(tmp_path / "new", rome="Roma.")
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[prices.m]\ninput = 1\noutput = 2\n")
+    result = run("--markdown", "--html", "a.html", "--junit", "a.xml", "--prices", prices, old, new)
+    assert result.stdout.startswith("### Recordings: 1 pair: 1 text")
+    assert '"user"' in (tmp_path / "a.html").read_text()
+    assert "failure" in (tmp_path / "a.xml").read_text()
+    assert isinstance(run("--html", "nowhere/a.html", old, new).exception, HarnessError)
+
+
+def test_two_models_of_one_directory(tmp_path: Path) -> None:
+    place = directory(tmp_path / "both", rome="Rome.")
+    other = Request("POST", "/v1/chat/completions", {"model": "n", "messages": [{"role": "user", "content": "rome"}]})
+    (place / f"{key(other)}.json").write_text(dumps(to_document(author(other, "Roma."))))
+    result = run("--model", "m", "--model", "n", "--json", place)
+    assert [(pair["class"], pair["paired_by"]) for pair in json.loads(result.stdout)["pairs"]] == [
+        ("text", "fingerprint")
+    ]
+    nothing = run("--model", "x", "--model", "y", place)
+    assert (nothing.exit_code, "no recording is of x or y" in nothing.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["a", "b", "c"], ["--json", "--markdown", "a", "b"], ["--model", "a"] * 3, ["--fail-on", "bad", "a"]],
+)
+def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
 
 
 def test_json_is_one_object(tmp_path: Path) -> None:
@@ -69,7 +111,7 @@ def test_json_is_one_object(tmp_path: Path) -> None:
 
 def test_a_missing_directory_and_empty_ones_exit_with_2(tmp_path: Path) -> None:
     old = directory(tmp_path / "old", rome="Rome.")
-    assert run(old, tmp_path / "nowhere").exit_code == 2
+    assert isinstance(run(old, tmp_path / "nowhere").exception, RecordingError)
     (tmp_path / "empty").mkdir()
     result = run(tmp_path / "empty", tmp_path / "empty")
     assert result.exit_code == 2
@@ -119,6 +161,10 @@ def test_real_recordings_fit_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) 
     assert result.exit_code == 1
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "\x1b" not in result.stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b" in run(PAIRS / "changed" / "before", PAIRS / "changed" / "after").stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "[-" in run(PAIRS / "changed" / "before", PAIRS / "changed" / "after").stdout
 
 
 def test_the_help_has_an_example_and_importing_is_cheap() -> None:

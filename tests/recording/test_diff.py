@@ -381,7 +381,9 @@ def test_model_lists_are_compared_by_name() -> None:
 def test_any_json_has_an_answer(body: Any, stream: bool) -> None:
     assert answer(Response(body, stream)) == answer(Response(json.loads(json.dumps(body)), stream))
     assert not differences(of(body, stream=stream), of(body, stream=stream))
-    differences(of(body, stream=stream), chat())
+    assert diff({"k": of(body, stream=stream)}, {"k": chat()}).pairs
+    lines = [f"data: {json.dumps(body)}", 'data: {"cut', ""]
+    assert diff({"k": chat()}, {"k": of(lines, stream=stream)}).pairs
 
 
 # Pairing.

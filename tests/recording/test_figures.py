@@ -4,6 +4,7 @@ import pytest
 
 from harness.errors import SettingsError
 from harness.recording.figures import NOTHING, Figures, figures_of
+from harness.recording.model import Response
 from harness.recording.prices import Price, Prices, parse_prices
 
 PRICES = Prices({"gpt-4o": Price(2.5, 10, 1.25), "gpt-4o-mini": Price(0.15, 0.6), "llama*": Price(0, 0)})
@@ -20,14 +21,14 @@ PRICES = Prices({"gpt-4o": Price(2.5, 10, 1.25), "gpt-4o-mini": Price(0.15, 0.6)
     ],
 )
 def test_every_apis_names_are_read(usage: object, expected: tuple[int, int, int]) -> None:
-    found = figures_of({"usage": usage})
+    found = figures_of(Response({"usage": usage}))
     assert (found.input, found.output, found.cached) == expected
 
 
 def test_times_are_delays_put_together() -> None:
-    found = figures_of({}, {"first_byte": 0.5, "chunks": [0.25, 0.25]})
+    found = figures_of(Response({}, timings={"first_byte": 0.5, "chunks": [0.25, 0.25]}))
     assert (found.first_byte, found.seconds) == (0.5, 1.0)
-    assert figures_of([], {"chunks": "no"}) == NOTHING
+    assert figures_of(Response([], timings={"chunks": "no"})) == NOTHING
 
 
 def test_cost_follows_from_the_table() -> None:
@@ -36,9 +37,9 @@ def test_cost_follows_from_the_table() -> None:
         "completion_tokens": 100_000,
         "prompt_tokens_details": {"cached_tokens": 400_000},
     }
-    assert figures_of({"usage": usage}, model="gpt-4o", prices=PRICES).cost == pytest.approx(1.5 + 0.5 + 1.0)
-    assert figures_of({"usage": usage}, model="unheard-of", prices=PRICES).cost is None
-    assert figures_of({"usage": usage}).cost is None
+    assert figures_of(Response({"usage": usage}), model="gpt-4o", prices=PRICES).cost == pytest.approx(1.5 + 0.5 + 1.0)
+    assert figures_of(Response({"usage": usage}), model="unheard-of", prices=PRICES).cost is None
+    assert figures_of(Response({"usage": usage})).cost is None
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def git(project: Path) -> Git:
     def run(*arguments: str) -> str:
         author = ["-c", "user.name=n", "-c", "user.email=n@example.com"]
         done = subprocess.run(
-            ["git", *author, *arguments], cwd=project, env=environment, check=True, capture_output=True, text=True
+            [str(shutil.which("git")), *author, *arguments], cwd=project, env=environment, check=True, capture_output=True, text=True
         )  # fmt: skip
         return done.stdout
 
