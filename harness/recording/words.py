@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,14 @@ _WORD = re.compile(
     # Scripts that put no space between words are compared by their characters.
     r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]\s*|(?:(?![\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff])\w)+\s*|[^\w\s]\s*|\s+"
 )
-_EXACT = 2_000 * 2_000
-"""Up to how many pairs of words each is looked at; beyond, the most frequent words do not begin a match."""
+_EXACT = 20_000
+"""Up to how many pairs of equal words each is looked at; beyond, the most frequent words do not begin a match.
+
+A text that says the same few words again and again would take minutes.
+"""
 _TELLING = 3
 """How many letters and digits two changes must have between them to be two."""
-_TOO_MANY = 20_000
+_TOO_MANY = 6_000
 """With more words than this on a side, only the common beginning and end are found."""
 
 
@@ -62,7 +66,9 @@ def _opcodes(left: list[str], right: list[str]) -> list[tuple[str, int, int, int
     if max(len(one), len(two)) > _TOO_MANY:
         middle = [("replace", 0, len(one), 0, len(two))]
     else:
-        matcher = difflib.SequenceMatcher(None, one, two, autojunk=len(one) * len(two) > _EXACT)
+        left_has, right_has = Counter(one), Counter(two)
+        equal = sum(number * right_has[word] for word, number in left_has.items())
+        matcher = difflib.SequenceMatcher(None, one, two, autojunk=equal > _EXACT)
         middle = [(str(tag), a, b, c, d) for tag, a, b, c, d in matcher.get_opcodes()]
     return [
         *([("equal", 0, start, 0, start)] if start else []),

@@ -301,6 +301,32 @@ def test_json_that_was_asked_for_is_compared_as_json(old: str, new: str, cls: st
     assert compared(chat(old), chat(new)) == ("text", [CONTENT])
 
 
+SCHEMA = {"type": "object", "properties": {"a": {"type": ["integer", "null"]}}, "required": ["a"]}
+ASKED_FOR = [
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}},
+    {"text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}}},
+    {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+    {"guided_json": SCHEMA},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED_FOR)
+def test_an_answer_that_no_longer_fits_its_schema_has_another_structure(asked: dict[str, Any]) -> None:
+    fits, other, broken = (chat(text, asked=asked) for text in ('{"a": 1}', '{"a": null, "b": 2}', '{"a": "1"}'))
+    assert compared(fits, other)[0] == "text"
+    (found,) = differences(fits, broken)
+    assert (found.cls, found.path) == ("structure", CONTENT)
+    assert found.note == "no longer fits the request's JSON schema: $.a: '1' is not of type 'integer', 'null'"
+    assert compared(fits, chat('{"a": 1', asked=asked)) == ("structure", [CONTENT])
+    assert compared(broken, fits)[0] == "text"
+
+
+@pytest.mark.parametrize("schema", [{"type": 7}, {"$ref": "https://example.com/x"}, {"$ref": "#/no"}])
+def test_a_schema_that_is_none_judges_nothing(schema: Any) -> None:
+    asked = {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+    assert compared(chat('{"a": 1}', asked=asked), chat('{"a": 2}', asked=asked))[0] == "text"
+
+
 # Other endpoints.
 
 
@@ -353,6 +379,30 @@ def test_anthropics_lines_are_put_together() -> None:
 def vectors(*rows: list[float]) -> Exchange:
     data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(rows)]
     return of({"object": "list", "data": data, "model": "e", "usage": {"total_tokens": 1}}, path="/v1/embeddings")
+
+
+def test_bytes_are_one_short_difference() -> None:
+    one, two = (
+        of({"__binary__": {"media_type": "audio/mpeg", "base64": data}}, path="/v1/audio/speech")
+        for data in ("AAAA", "AAAB")
+    )
+    assert compared(one, one)[0] == "equal"
+    assert compared(one, two) == ("text", ["__binary__.sha256"])
+
+
+def test_a_stream_of_an_unknown_kind_is_compared_by_its_events() -> None:
+    def stream(id: str, said: str) -> Exchange:
+        return of([f'data: {{"id": "{id}", "said": "{said}"}}', ""], stream=True, path="/v1/unheard-of")
+
+    assert compared(stream("a", "yes"), stream("b", "yes"))[0] == "equal"
+    assert compared(stream("a", "yes"), stream("b", "no"))[0] == "text"
+
+
+def test_vectors_in_base64_are_vectors() -> None:
+    numbers = vectors([0.5, 0.25])
+    spelled = vectors([])
+    spelled.response.body["data"] = [{"object": "embedding", "index": 0, "embedding": "AAAAPwAAgD4="}]
+    assert compared(numbers, spelled)[0] == "equal"
 
 
 def test_embeddings_are_one_difference_each() -> None:

@@ -37,10 +37,8 @@ def git(project: Path) -> Git:
 
     def run(*arguments: str) -> str:
         author = ["-c", "user.name=n", "-c", "user.email=n@example.com"]
-        done = subprocess.run(
-            [str(shutil.which("git")), *author, *arguments], cwd=project, env=environment, check=True, capture_output=True, text=True
-        )  # fmt: skip
-        return done.stdout
+        command = [str(shutil.which("git")), *author, *arguments]
+        return subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True, text=True).stdout
 
     folder = project / "recordings" / "größe"
     folder.mkdir(parents=True)
