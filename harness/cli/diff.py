@@ -91,7 +91,9 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
         dialogues=given["html"] is not None,
         models=(models[0], models[-1]) if models else None,
     )
-    old, new = _open(places, context.meta[_PATHS], asked, settings.recordings)
+    # A bucket is in no repository and no directory: where recordings are kept in one, places are named.
+    usual = settings.recordings if isinstance(settings.recordings, Path) else Path("recordings")
+    old, new = _open(places, context.meta[_PATHS], asked, usual)
     if not old.files and not new.files:
         raise click.UsageError(f"No recordings in {old.where} or {new.where}.")
     with _progress() as progress:

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from harness.recording.diff import differences
+from harness.recording.differences import differences
 from harness.recording.format import to_document
 from harness.recording.model import Exchange, Json, Response
 from harness.recording.streams import whole
 
-_QUOTED = ("id", "call_id", "item_id", "response_id", "signature", "thought_signature", "encrypted_content")
+_QUOTED = (
+    *("id", "call_id", "item_id", "response_id", "conversation_id", "file_id", "container_id"),
+    *("signature", "thought_signature", "encrypted_content"),
+)
 """What a client sends back as it came. The requests that follow are found by it, so it is no noise here."""
 
 
