@@ -4,6 +4,7 @@ The only user of obstore. Addresses, regions and keys of the store come from the
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,6 +21,10 @@ _SUFFIX = ".json"
 _SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 10, 3, 15
 _REST_SECONDS = 20.0
 """How long a store that could not be reached is not asked again: what waits for it would stand still each time."""
+
+
+_REFUSED = re.compile(r"non-2xx status code: (?!408|429)[34]\d\d")
+"""How obstore words a refusal for which it has no class: no such bucket, another region."""
 
 
 class Unreachable(Exception):
@@ -99,14 +104,20 @@ class BucketClient:
             return action()
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
             raise Conflict(_first_line(error)) from error
-        except (FileNotFoundError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise RecordingError(
-                f"{self.url}: {_first_line(error)}",
-                hint="Is there such a bucket, and do AWS_ACCESS_KEY_ID and its like allow this?",
-            ) from error
         except (exceptions.BaseError, OSError) as error:
+            if isinstance(error, _refusals()) or _REFUSED.search(str(error)):
+                raise RecordingError(
+                    f"{self.url}: {_first_line(error)}",
+                    hint="Is there such a bucket, in AWS_REGION, and do AWS_ACCESS_KEY_ID and its like allow this?",
+                ) from error
             self._resting_until, self._reason = time.monotonic() + _REST_SECONDS, _first_line(error)
             raise Unreachable(self._reason) from error
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from obstore import exceptions
+
+    return FileNotFoundError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError
 
 
 def _open(url: str) -> "S3Store":
