@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from harness.cli.options import settings_from, with_settings
+from harness.recording.key import parse_stem, recording_name
 from harness.settings import Bucket
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _LOG_SECONDS = 0.1
 
 _LOOKED_INTO = 1000
-"""More recordings than this are counted at the start, and not opened."""
+"""More recordings than this are counted at the start, and not opened; so are those that would have to be fetched."""
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
@@ -78,8 +79,14 @@ def _say(text: str) -> None:
 
 
 def _log_line(outcome: str, path: str, model: str, recording: str | None, error: Exception | None) -> str:
-    about = recording[:12] if recording else str(error or "").replace("\n", "\n    ")
+    about = str(error).replace("\n", "\n    ") if error else _short(recording or "")
     return " ".join(word for word in (f"{outcome:<9}", path, model, about) if word)
+
+
+def _short(recording: str) -> str:
+    """A recording's name with as much of its key as tells it from others, and its number."""
+    base, number = parse_stem(recording)
+    return recording_name(base.rpartition("/")[2][:12], number)
 
 
 def _block(parts: "Parts", root: str, host: str) -> str:
@@ -96,7 +103,7 @@ def _block(parts: "Parts", root: str, host: str) -> str:
 def _recordings(parts: "Parts") -> str:
     place, mode = parts.settings.recordings, parts.settings.mode
     count = parts.store.count()
-    if count <= _LOOKED_INTO:
+    if count <= _LOOKED_INTO and not isinstance(place, Bucket):
         # Those that cannot be read are named, and not counted.
         count = len(parts.store.entries())
     if count:

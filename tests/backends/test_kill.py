@@ -134,9 +134,7 @@ def test_a_disk_that_is_full_loses_nothing_that_was_there(tmp_path: Path) -> Non
     with scripted(stream(*short, chunk(finish="stop"))) as upstream:
         limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"
         run = f"{limited}; runpy.run_module('harness.cli', None, '__main__')"
-        process, url = _start(
-            tmp_path, upstream.url, "-c", f"{limited}; runpy.run_module('harness.cli', None, '__main__')"
-        )
+        process, url = _start(tmp_path, upstream.url, "-c", run)
         _ask(url, "fits")
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         upstream.answers = [stream(*long, chunk(finish="stop"))]

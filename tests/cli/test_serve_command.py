@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.key import key
 from harness.recording.model import Json, Request
+from tests.scripted_upstream import chunk, scripted, stream
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 PATIENCE = 20.0
@@ -200,6 +202,19 @@ def test_the_block_the_log_and_the_end(serve: Serve, tmp_path: Path) -> None:
     assert "missed    /v1/chat/completions other No recording for POST" in serving.output
     assert serving.output.endswith("Stopped. 1 replayed, 1 missed\n")
     assert SECRET not in serving.output
+
+
+def test_what_is_left_over_of_a_longer_sequence_is_named(serve: Serve, tmp_path: Path) -> None:
+    name = record_by_hand(tmp_path / "recordings", "Hello!")
+    shutil.copy(tmp_path / "recordings" / f"{name}.json", tmp_path / "recordings" / f"{name}-2.json")
+    with scripted(stream(chunk("Hello!"), chunk(finish="stop"))) as upstream:
+        serving = serve("--mode", "record", "--upstream", upstream.url)
+        with serving.ask() as answer:
+            assert b"Hello!" in answer.read()
+        assert serving.signalled(signal.SIGINT) == 0
+    assert f"removed   /v1/chat/completions m {name[:12]}-2\n" in serving.output
+    assert serving.output.endswith("1 recorded, 1 removed\n")
+    assert [path.stem for path in (tmp_path / "recordings").iterdir()] == [name]
 
 
 def test_no_directory_in_replay_is_said(serve: Serve, tmp_path: Path) -> None:
