@@ -5,6 +5,7 @@ Few and flat. Each class fixes the HTTP status, OpenAI's ``type`` and ``code``; 
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 DO_NOT_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
@@ -79,11 +80,22 @@ class NotFound(HarnessError):
 
 
 class RecordingNotFound(HarnessError):
-    """A miss: no recording answers the request. SDKs are told not to ask again."""
+    """A miss: no recording answers the request. SDKs are told not to ask again.
+
+    ``details`` are what the sentence is made of, as JSON for reports: ``key``, ``method``, and of the near miss
+    ``recording``, ``scope`` and ``differences``.
+    """
 
     status = 404
     default_type = "invalid_request_error"
     default_code = "recording_not_found"
+    details: Mapping[str, object] = MappingProxyType({})
+
+
+class NetworkRefused(HarnessError):
+    """A test that replays reached for a provider past the harness."""
+
+    default_code = "network_refused"
 
 
 class UpstreamError(HarnessError):

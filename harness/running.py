@@ -1,8 +1,10 @@
 """Running a server that wiring has built: in the foreground until a signal, or in a thread beside a test."""
 
 import asyncio
+import contextlib
 import errno
 import os
+import re
 import signal
 import socket
 import threading
@@ -14,7 +16,8 @@ from aiohttp import web
 
 from harness.errors import SettingsError
 from harness.server.app import make_app
-from harness.settings import Settings, check
+from harness.server.pipe import Deliver, Pipe
+from harness.settings import NO_KEY, Settings, check
 from harness.wiring import Parts, build
 
 _GRACE_SECONDS = 5.0
@@ -36,21 +39,59 @@ def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
     return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
+_CLIENTS = {"anthropic": ("ANTHROPIC_BASE_URL", ""), "ollama": ("OLLAMA_HOST", "")}
+"""Of upstreams whose clients add more than ``/chat/completions`` to their base URL: its variable and its end."""
+
+
+def client_environment(settings: Settings, root: str, scope: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that lead clients to the server at ``root``: base URLs, keys where dummies do, no proxy between.
+
+    ``openai`` has ``OPENAI_BASE_URL``, each other configured upstream a variable of its own (``ANTHROPIC_BASE_URL``,
+    ``NAME_BASE_URL``). In replay the keys are dummies, so that no real key is in reach; in the other modes they are
+    left as they are, or dummies where there are none.
+    """
+    base = scoped_url(root, scope)
+    found = {"OPENAI_BASE_URL": base} | without_proxy(environ)
+    for name in settings.upstream_names:
+        stem = re.sub(r"\W", "_", name).upper()
+        if name != "openai":
+            variable, end = _CLIENTS.get(name, (f"{stem}_BASE_URL", "/v1"))
+            found[variable] = f"{base.removesuffix('/v1')}/{name}{end}"
+        if not settings.mode.needs_upstream or not environ.get(f"{stem}_API_KEY"):
+            found[f"{stem}_API_KEY"] = NO_KEY
+    return found
+
+
 async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner, Parts, str]:
     """Serve; the runner to clean up with, the parts, and the root URL for clients here. Port 0 takes a free one.
 
     Raises SettingsError when the disk or the network does not allow it.
     """
+    runner, parts = await _prepare(settings)
+    try:
+        root = await _listen(runner, host, port)
+    except SettingsError:
+        await runner.cleanup()
+        raise
+    return runner, parts, root
+
+
+async def _prepare(settings: Settings) -> tuple[web.AppRunner, Parts]:
+    """A server that is ready and listens nowhere yet."""
     check(settings)
     parts = await build(settings)
     runner = web.AppRunner(make_app(parts.services), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
+    return runner, parts
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    """Open a port; the root URL for clients here."""
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        await runner.cleanup()
         raise _not_served(host, port, error) from error
-    return runner, parts, f"http://{_for_clients(host)}:{runner.addresses[0][1]}"
+    return f"http://{_for_clients(host)}:{runner.addresses[0][1]}"
 
 
 def _not_served(host: str, port: int, error: OSError) -> SettingsError:
@@ -119,7 +160,11 @@ async def _end(runner: web.AppRunner, parts: Parts, *, at_once: asyncio.Event) -
 
 
 class ServerThread:
-    """A server in a thread of its own, on a free port of the loopback interface: a context manager."""
+    """A server in a thread of its own: a context manager.
+
+    It listens on a free port of the loopback interface from the first time that it is asked for a URL; ``call`` needs
+    no port.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -129,7 +174,9 @@ class ServerThread:
         self._stop: asyncio.Event | None = None
         self._at_once: asyncio.Event | None = None
         self._parts: Parts | None = None
+        self._runner: web.AppRunner | None = None
         self._root = ""
+        self._opening = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
 
     def __enter__(self) -> Self:
@@ -151,15 +198,39 @@ class ServerThread:
             self._loop.call_soon_threadsafe(self._at_once.set)
 
     @property
+    def root(self) -> str:
+        """The URL without a path. Raises SettingsError when no port can be opened."""
+        with self._opening:
+            if not self._root:
+                loop, runner = self._running()
+                self._root = asyncio.run_coroutine_threadsafe(_listen(runner, "127.0.0.1", 0), loop).result()
+        return self._root
+
+    @property
     def base_url(self) -> str:
         """What goes into ``OPENAI_BASE_URL``."""
-        return scoped_url(self._root, None)
+        return scoped_url(self.root, None)
 
     def scoped(self, scope: str) -> str:
         """The base URL of a scope, whose sequences begin anew."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.parts.services.backend.forget, scope)
-        return scoped_url(self._root, scope)
+        self.begin(scope)
+        return scoped_url(self.root, scope)
+
+    def begin(self, scope: str) -> None:
+        """Begin the sequences of a scope anew, as for a test that is run again."""
+        loop, _ = self._running()
+        loop.call_soon_threadsafe(self.parts.services.backend.forget, scope)
+
+    def call(self, data: bytes, deliver: Deliver) -> Callable[[], None]:
+        """Answer an HTTP request, given as bytes, without a socket; what hangs up before the end.
+
+        ``deliver`` gets the answer's bytes as they are written, then None, in the server's thread.
+        """
+        loop, runner = self._running()
+        assert runner.server is not None
+        pipe = Pipe(deliver)
+        loop.call_soon_threadsafe(pipe.open, runner.server, data)
+        return lambda: _unless_closed(loop, pipe.close)
 
     def abandon(self, scope: str) -> None:
         """The scope's run failed: what it did not record again is left as it was."""
@@ -169,8 +240,13 @@ class ServerThread:
     @property
     def parts(self) -> Parts:
         if self._parts is None:
-            raise RuntimeError("the server is not running: use it in a with statement")
+            raise _not_running()
         return self._parts
+
+    def _running(self) -> tuple[asyncio.AbstractEventLoop, web.AppRunner]:
+        if self._loop is None or self._runner is None or not self._thread.is_alive():
+            raise _not_running()
+        return self._loop, self._runner
 
     def _run(self) -> None:
         try:
@@ -182,9 +258,18 @@ class ServerThread:
 
     async def _main(self) -> None:
         self._loop, self._stop, self._at_once = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        runner, self._parts, self._root = await start(self.settings, "127.0.0.1", 0)
+        self._runner, self._parts = await _prepare(self.settings)
         self._ready.set()
         try:
             await self._stop.wait()
         finally:
-            await _end(runner, self._parts, at_once=self._at_once)
+            await _end(self._runner, self._parts, at_once=self._at_once)
+
+
+def _not_running() -> RuntimeError:
+    return RuntimeError("the server is not running: use it in a with statement")
+
+
+def _unless_closed(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # The loop has ended, and the connection with it.
+        loop.call_soon_threadsafe(function)

@@ -11,6 +11,7 @@ from harness.errors import HarnessError
 _COMMANDS = {
     # name: (module, its click command)
     "serve": ("harness.cli.serve", "serve"),
+    "run": ("harness.cli.run", "run"),
     "demo": ("harness.cli.demo", "demo"),
     "author": ("harness.cli.author", "author"),
     "diff": ("harness.cli.diff", "diff_command"),
@@ -39,6 +40,7 @@ def cli() -> None:
 
     \b
     harness demo                          see it work, offline
+    harness run -- npm test               replay recordings/ to a command
     harness serve                         replay recordings/ to any client
     harness serve --mode record-if-missing --upstream URL
     """

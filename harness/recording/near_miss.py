@@ -34,6 +34,15 @@ class NearMiss:
             lines.append(f"  and {len(self.places) - _SHOWN_PLACES} places more")
         return lines
 
+    def as_json(self) -> dict[str, Json]:
+        """The same for programs; a side of a difference that is absent has no key."""
+        differences = [
+            {"path": place.path}
+            | {side: value for side, value in (("old", place.old), ("new", place.new)) if value is not ABSENT}
+            for place in self.places
+        ]
+        return {"recording": self.name, "scope": self.scope, "differences": differences}
+
 
 def near_miss(request: Request, entries: Iterable[Entry], canonicalizer: Canonicalizer) -> NearMiss | None:
     """The recording whose canonical request differs least from ``request``; None when none has its endpoint.
@@ -96,16 +105,23 @@ def miss_error(
         lines += [f"Nearest: {nearest.name[:12]}{of}, which {how}", *nearest.lines()]
     if broken:
         lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
-    return RecordingNotFound("\n".join(lines), hint=f"Record it:  {record_command(request)}")
+    error = RecordingNotFound("\n".join(lines), hint=f"Record it:  {record_command(request)}")
+    error.details = {"method": request.method, "key": key, "nearest": nearest.as_json() if nearest else None}
+    return error
 
 
 def record_command(request: Request) -> str:
     """The command that records what ``request`` misses."""
     scope = request.scope
     if scope and ".py" in scope:
-        quoted = shlex.quote(scope) if re.search(r'["$`\\!]', scope) else f'"{scope}"'
-        return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {quoted}"
+        return record_tests_command([scope])
     return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
+
+
+def record_tests_command(scopes: Iterable[str]) -> str:
+    """The command that records what these tests miss, and nothing else."""
+    quoted = [shlex.quote(scope) if re.search(r'["$`\\!]', scope) else f'"{scope}"' for scope in scopes]
+    return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {' '.join(quoted)}"
 
 
 def _count(number: int, thing: str) -> str:

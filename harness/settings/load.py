@@ -8,7 +8,7 @@ from typing import Any
 from harness.errors import SettingsError
 from harness.settings import tables, values
 from harness.settings.model import DEFAULT_UPSTREAM, Bucket, Settings
-from harness.settings.sources import Given, project_table
+from harness.settings.sources import Found, Given, project_table
 from harness.settings.upstreams import named_upstreams
 
 
@@ -19,16 +19,18 @@ def load(
     *,
     here: Path | None = None,
     flag_prefix: str = "--",
+    between: Mapping[str, Found] | None = None,
 ) -> Settings:
     """The settings that hold in ``directory``.
 
     ``flags`` are those that were given (None means not given). A relative path is relative to the pyproject.toml that
     it stands in; one of a flag or a variable to ``here``, the default one to ``directory`` (which ``here`` is unless it
-    is given). Raises SettingsError for a value that cannot be what was meant; nothing falls back to a default in
-    silence.
+    is given). ``between`` holds what another file of the project says, which comes after the environment and before
+    pyproject.toml's table. Raises SettingsError for a value that cannot be what was meant; nothing falls back to a
+    default in silence.
     """
     file, table = project_table(directory)
-    given = Given(flags, flag_prefix, environ, here or directory, table, file, directory)
+    given = Given(flags, flag_prefix, environ, here or directory, table, file, directory, between or {})
     mode = given.find("mode", "replay")
     recordings, *more = values.places(given.find("recordings", "recordings"))
     return Settings(

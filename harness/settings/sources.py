@@ -11,7 +11,7 @@ from harness.errors import SettingsError
 TABLE = (
     *("mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
     *("record_errors", "timings", "speed"),
-    *("upstreams", "upstream_parameters", "match"),
+    *("upstreams", "upstream_parameters", "match", "setups"),
 )
 """What ``[tool.harness]`` may hold."""
 
@@ -35,6 +35,7 @@ class Given:
     table: Mapping[str, Any]
     file: Path
     directory: Path
+    between: Mapping[str, Found]
 
     def find(self, name: str, default: str) -> Found:
         variable = f"HARNESS_{name.upper()}"
@@ -42,6 +43,8 @@ class Given:
             return Found(self.flags[name], f"{self.flag_prefix}{name.replace('_', '-')}", self.here)
         if variable in self.environ:
             return Found(self.environ[variable], variable, self.here)
+        if name in self.between:
+            return self.between[name]
         if name in self.table:
             return Found(self.table[name], f"[tool.harness] {name} in {self.file}", self.file.parent)
         return Found(default, name, self.directory)
@@ -75,3 +78,9 @@ def checked_table(value: Any, known: Sequence[str], name: str, file: Path | None
     for unknown in value.keys() - set(known):
         raise SettingsError(f"{where}: {unknown!r} is no setting.", hint=f"Use one of: {', '.join(known)}.")
     return value
+
+
+def is_given(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], directory: Path) -> bool:
+    """Whether a flag, a variable or ``[tool.harness]`` says anything about a setting."""
+    given = flags.get(name) is not None or f"HARNESS_{name.upper()}" in environ
+    return given or name in project_table(directory)[1]

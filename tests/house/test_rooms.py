@@ -32,7 +32,9 @@ AIOHTTP_SERVER = frozenset({"aiohttp.web", "aiohttp.hdrs", "aiohttp.typedefs", "
 
 PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
-BELOW_THE_DOORS = PURE | {"wiring", "running", "comparing", "settings", "stores", "report", "errors", "harness"}
+BELOW_THE_DOORS = PURE | {
+    *("wiring", "running", "comparing", "settings", "stores", "report", "errors", "ambient", "harness"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Room:
 
 ROOMS = {
     # The package itself: the public names, nothing else.
-    "harness": Room(ours=PURE | {"errors", "settings"}, never=IO_CLOCK_AND_CHANCE),
+    "harness": Room(ours=PURE | {"errors", "settings", "transports"}, never=IO_CLOCK_AND_CHANCE),
     "errors": Room(never=IO_CLOCK_AND_CHANCE),
     "settings": Room(ours=frozenset({"errors"})),
     # The pure rooms.
@@ -91,6 +93,12 @@ ROOMS = {
     # Two whole sets of recordings compared, over several processes.
     "comparing": Room(ours=frozenset({"recording", "stores", "errors"})),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
+    # What surrounds a call that is answered in-process, and the transports that are answered so.
+    "ambient": Room(ours=frozenset({"running"})),
+    "transports": Room(
+        ours=frozenset({"ambient", "running", "server.pipe", "settings", "errors"}),
+        alone={"transports.client": frozenset({"anyio"})},
+    ),
     # The doors: none imports another.
     "cli": Room(
         ours=BELOW_THE_DOORS,
@@ -252,6 +260,9 @@ def test_every_file_has_content_and_every_package_more_than_its_init() -> None:
         ("wiring", "from aiohttp import ClientSession"),
         ("running", "from harness.stores.directory import DirectoryStore"),
         ("running", "import pytest"),
+        ("transports.wire", "import anyio"),
+        ("transports.engine", "from harness.wiring import build"),
+        ("transports.client", "import httpx2"),
         ("cli.serve", "from harness.pytest_plugin import pytest_configure"),
         ("cli.serve", "from harness.backends.replay import ReplayBackend"),
         ("cli.serve", "from harness.server.app import create_app"),

@@ -1,70 +1,11 @@
 """The pytest plugin from outside: a project's files in, the outcome of its run out."""
 
 import json
-import os
-from pathlib import Path
 
-import openai
 import pytest
 
-from harness.recording.author import author
-from harness.recording.format import dumps, to_document
-from harness.recording.key import key
-from harness.recording.model import Json, Request
-from harness.running import ServerThread
-from harness.settings import Settings
+from tests.plugin.project import HELLO, record, recordings
 from tests.scripted_upstream import http, scripted
-
-APP = """
-    from openai import OpenAI
-
-    def ask(question, **more):
-        with OpenAI(max_retries=0) as client:
-            messages = [{"role": "user", "content": question}]
-            answer = client.chat.completions.create(model="m", messages=messages, **more)
-        return answer.choices[0].message.content
-"""
-HELLO = """
-    from app import ask
-
-    def test_hello(harness_base_url):
-        assert ask("Say hello") == "Hello!"
-"""
-
-
-@pytest.fixture(autouse=True)
-def _bare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
-    # Other plugins of this environment are slow to begin, and none of the matter.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:recording -p no:anyio -p no:platformdirs")
-    pytester.makepyfile(app=APP)
-    pytester.syspathinsert()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An inner run forgets the modules that it was the first to need, and would import them again and again."""
-    with (
-        ServerThread(Settings(recordings=tmp_path_factory.mktemp("none"))) as server,
-        openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client,
-        pytest.raises(openai.NotFoundError),
-    ):
-        client.chat.completions.create(model="m", messages=[])
-
-
-def record(pytester: pytest.Pytester, question: str, answer: str, scope: str | None = None) -> Path:
-    """A recording, by hand, of what ``app.ask`` asks."""
-    body: dict[str, Json] = {"messages": [{"role": "user", "content": question}], "model": "m"}
-    request = Request("POST", "/v1/chat/completions", body, scope)
-    path = pytester.path / "recordings" / f"{key(request)}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(dumps(to_document(author(request, answer))))
-    return path
-
-
-def recordings(pytester: pytest.Pytester) -> list[Path]:
-    return sorted((pytester.path / "recordings").glob("*.json"))
 
 
 def test_a_recorded_test_passes(pytester: pytest.Pytester) -> None:
@@ -335,9 +276,9 @@ def test_a_run_that_does_not_use_it_imports_nothing_heavy(pytester: pytest.Pytes
         def test_nothing(pytestconfig):
             assert pytestconfig.pluginmanager.hasplugin("harness")
             heavy = {"aiohttp", "deepdiff", "openai", "pydantic", "rich", "sqlalchemy", "vcr", "click"}
-            ours = {"harness", "harness.pytest_plugin"}
             assert not heavy & set(sys.modules)
-            assert {name for name in sys.modules if name.split(".")[0] == "harness"} == ours
+            ours = {name.split(".")[1] for name in sys.modules if name.startswith("harness.")}
+            assert ours == {"pytest_plugin", "ambient"}
         """
     )
     result = pytester.runpytest_subprocess()

@@ -1,0 +1,130 @@
+"""``harness run``: a command with a server of its own, whatever language it is written in."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import settings_from, with_settings
+
+if TYPE_CHECKING:
+    from harness.report.run_log import RunLog
+    from harness.settings import Settings
+    from harness.wiring import Parts
+
+_MISSED = 3
+"""The exit code of a command that passed though recordings were missed."""
+
+_FORWARDED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@with_settings
+@click.option("--scope", metavar="NAME", help="The scope of what is asked (default: none, shared).")
+@click.option("--report", "reports", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+              help="Write what was replayed, recorded and missed: .json, .md or .xml (JUnit).")  # fmt: skip
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    context: click.Context, /, scope: str | None, reports: tuple[Path, ...], command: tuple[str, ...], **flags: Any
+) -> None:
+    """Run COMMAND with OPENAI_BASE_URL pointing at a server for it alone.
+
+    The exit code is the command's, or 3 when it passed though recordings were missed. The summary goes to stderr.
+
+    \b
+    Example:
+      harness run -- npm test
+      OPENAI_API_KEY=… harness run --mode record-if-missing -- npm test
+    """
+    from harness.report import run_file, run_terminal
+
+    for report in reports:
+        run_file.check(report, "--report")
+    settings = settings_from(flags)
+    code, parts = asyncio.run(_run(settings, command, scope))
+    log = _log(parts, scope, command)
+    _keep(log, parts, code)
+    click.echo("\n".join([f"-- {run_terminal.title(log)} --", *run_terminal.lines(log)]), err=True)
+    for report in reports:
+        run_file.write(log, report)
+    context.exit(_MISSED if code == 0 and log.missed() else code)
+
+
+async def _run(settings: "Settings", command: tuple[str, ...], scope: str | None) -> tuple[int, "Parts"]:
+    """The command's exit code, and what its server was made of. Raises SettingsError when there is no such command."""
+    from harness.errors import SettingsError
+    from harness.running import client_environment, start
+
+    runner, parts, root = await start(settings, "127.0.0.1", 0)
+    try:
+        environment = {**os.environ, **client_environment(settings, root, scope, os.environ)}
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        with _forwarding(process):
+            code = await process.wait()
+        if code != 0:
+            # It may not have asked for all it asks for: it replaces no more than it recorded.
+            parts.services.backend.abandon()
+    except OSError as error:
+        hint = "Write the command after --, as in: harness run -- npm test"
+        raise SettingsError(f"{command[0]}: {error.strerror}", hint=hint) from error
+    finally:
+        await runner.cleanup()
+    # Shells say so of a program that a signal has ended.
+    return (code if code >= 0 else 128 - code), parts
+
+
+@contextlib.contextmanager
+def _forwarding(process: asyncio.subprocess.Process) -> Iterator[None]:
+    """Hand the signals that arrive here on to the command, which decides what they mean."""
+    loop = asyncio.get_running_loop()
+
+    def forward(number: signal.Signals) -> None:
+        # Ctrl-C in a terminal reaches the command by itself: it is in the same group of processes.
+        if not (number is signal.SIGINT and _has_the_terminal()):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    for number in _FORWARDED:
+        loop.add_signal_handler(number, forward, number)
+    try:
+        yield
+    finally:
+        for number in _FORWARDED:
+            loop.remove_signal_handler(number)
+
+
+def _has_the_terminal() -> bool:
+    """Whether this process is of the group that hears a terminal's keys."""
+    try:
+        with Path("/dev/tty").open("rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _log(parts: "Parts", scope: str | None, command: tuple[str, ...]) -> "RunLog":
+    from harness.report.run_log import RunLog, asked
+
+    scoped = ["--scope", scope] if scope else []
+    again = shlex.join(["harness", "run", "--mode", "record-if-missing", *scoped, "--", *command])
+    where = str(parts.settings.recordings)
+    return RunLog(
+        str(parts.settings.mode),
+        f"OPENAI_API_KEY=… {again}",
+        asked=[asked(line, where) for line in parts.journal.lines],
+    )
+
+
+def _keep(log: "RunLog", parts: "Parts", code: int) -> None:
+    """Note for ``harness prune`` what a command that passed has used."""
+    from harness.report import last_run
+
+    if code == 0 and log.asked and not log.missed():
+        last_run.keep(log, Path.cwd(), kind="command", directories=[str(parts.settings.recordings)])

@@ -1,0 +1,127 @@
+"""The end of a run: the logs of all its processes as one, what is unused, the reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.pytest_plugin import options, unused
+from harness.pytest_plugin.run import Run
+
+if TYPE_CHECKING:
+    from harness.report.run_log import RunLog
+
+WORKERS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+"""What xdist's workers told when they ended."""
+
+ENDED: pytest.StashKey["Ended | None"] = pytest.StashKey()
+
+_WORST = ("failed", "error", "skipped", "xfailed", "xpassed", "passed")
+"""Which of a test's phases counts as its outcome: the first of these that it has."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """A run that has ended, and sentences for the end of its summary."""
+
+    log: "RunLog"
+    notes: list[str] = field(default_factory=list)
+
+
+def told(run: Run) -> dict[str, Any]:
+    """What a worker tells of its part, in the simplest types."""
+    return {"log": run.log().as_json(), "directories": run.directories(), "scopes": run.scopes()}
+
+
+def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
+    """Close what was opened and sum up. None when nothing used the harness, and nothing was asked for."""
+    from_workers = session.config.stash.get(WORKERS, [])
+    parts = [*from_workers, *([told(run)] if run.is_used else [])]
+    if not parts and not session.config.getoption("--harness-report") and not options.wants_unused(session.config):
+        return None
+    ended = Ended(_merged(run, parts))
+    outcomes, deselected = _outcomes(session.config)
+    ended.log.tests = {test: outcomes.get(test, "unknown") for test in sorted(ended.log.tests)}
+    _sum_up(session, run, ended, _Whole(parts, outcomes, deselected, exitstatus))
+    return ended
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What the processes of a run told, and how its tests ended."""
+
+    parts: list[dict[str, Any]]
+    outcomes: Mapping[str, str]
+    deselected: int
+    exitstatus: int
+
+    @property
+    def directories(self) -> list[str]:
+        return sorted({place for part in self.parts for place in part["directories"]})
+
+    @property
+    def scopes(self) -> dict[str, str]:
+        return {test: scope for part in self.parts for test, scope in part["scopes"].items()}
+
+
+def _merged(run: Run, parts: list[dict[str, Any]]) -> "RunLog":
+    from harness.report.run_log import merge, run_log
+
+    log = run.log()
+    log.asked, log.tests = [], {}
+    return merge([run_log(part["log"]) for part in parts], log)
+
+
+def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> None:
+    config, log = session.config, ended.log
+    is_whole = unused.is_whole(config, whole.outcomes, deselected=whole.deselected)
+    is_green = whole.exitstatus == pytest.ExitCode.OK
+    if options.wants_unused(config):
+        found = unused.find(
+            log,
+            run.settings,
+            directories=whole.directories,
+            scopes=whole.scopes,
+            outcomes=whole.outcomes,
+            whole=is_whole,
+        )
+        log.unused = unused.files(found, config.rootpath)
+        pruned = unused.prune(config, found, is_whole=is_whole, is_green=is_green)
+        ended.notes += [pruned] if pruned else []
+        if unused.fails(config, found) and is_green:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if is_whole and is_green and whole.parts and not log.missed():
+        from harness.report import last_run
+
+        last_run.keep(log, config.rootpath, kind="pytest", directories=whole.directories)
+    ended.notes += _write(config, log)
+
+
+def _write(config: pytest.Config, log: "RunLog") -> list[str]:
+    from harness.errors import SettingsError
+    from harness.report import run_file
+
+    notes = []
+    for name in config.getoption("--harness-report"):
+        file = Path(config.invocation_params.dir) / name
+        try:
+            run_file.write(log, file)
+            notes.append(f"Report: {name}")
+        except SettingsError as error:
+            notes.append(str(error))
+    return notes
+
+
+def _outcomes(config: pytest.Config) -> tuple[dict[str, str], int]:
+    """How each test ended, and how many were left out."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return {}, 0
+    found: dict[str, str] = {}
+    for outcome in reversed(_WORST):
+        for report in reporter.stats.get(outcome, ()):
+            if getattr(report, "nodeid", None):
+                found[report.nodeid] = "failed" if outcome == "error" else outcome
+    return found, len(reporter.stats.get("deselected", ()))

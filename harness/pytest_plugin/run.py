@@ -1,0 +1,243 @@
+"""One run of pytest: its settings, its servers, and which test had which."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.pytest_plugin import options
+from harness.pytest_plugin.guard import Guard
+
+if TYPE_CHECKING:
+    from harness.ambient import Find, Surroundings
+    from harness.report.run_log import Asked, RunLog
+    from harness.running import ServerThread
+    from harness.settings import Settings
+
+RUN: pytest.StashKey["Run"] = pytest.StashKey()
+
+MARKER = "harness"
+FIXTURES = frozenset({"harness_base_url", "harness_server", "harness_scope"})
+"""A test that takes one of these, or has the marker, uses the harness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A test's use of a server, from a line of its journal on."""
+
+    test: str
+    scope: str
+    server: "ServerThread"
+    begin: int
+
+
+class Run:
+    """What the plugin knows of the run that is under way. Nothing is loaded before something needs it."""
+
+    def __init__(self, config: pytest.Config, outer: "Find | None" = None) -> None:
+        self.config = config
+        self.outer = outer
+        """What found a transport's server before: that of a run in which this one runs."""
+        self.guard = Guard()
+        self.current: pytest.Item | None = None
+        self.is_wanted = False
+        """Whether any test uses the harness."""
+        self._settings: Settings | None = None
+        self._servers: list[ServerThread] = []
+        self._uses: list[Use] = []
+        self._by_scope: dict[tuple[int, str | None], list[Use]] = {}
+        self._environ = pytest.MonkeyPatch()
+        self._starting = threading.RLock()
+
+    @property
+    def settings(self) -> "Settings":
+        """Flags, environment, files, and what ``pytest_harness_configure`` made of them. Raises SettingsError."""
+        if self._settings is None:
+            loaded = options.load(self.config, options.setup(self.config))
+            changed = self.config.hook.pytest_harness_configure(config=self.config, settings=loaded)
+            self._settings = loaded if changed is None else changed
+        return self._settings
+
+    def settings_of(self, item: pytest.Item, base: "Settings") -> "Settings":
+        """The settings of one test: recordings beside its file where nobody named a place, then its markers."""
+        from harness.settings import change
+
+        folder = item.path.parent
+        given = marked(item)
+        given.pop("scope", None)
+        is_default = base.recordings == self.config.rootpath / "recordings" and not base.more_recordings
+        if "recordings" not in given and is_default:
+            beside = folder / "recordings"
+            if beside.is_dir() and not options.names_recordings(self.config):
+                given["recordings"] = str(beside)
+        return change(base, given, f"@pytest.mark.{MARKER} of {item.nodeid}", folder)
+
+    def watch(self, item: pytest.Item) -> None:
+        """Put up the network guard, if this test replays and its network is nobody else's matter."""
+        from harness.errors import SettingsError
+        from harness.settings import Mode
+
+        self.guard.hits.clear()
+        try:
+            settings = self.settings_of(item, self.settings)
+        except SettingsError:
+            return  # The fixture will say so.
+        if settings.mode is Mode.REPLAY and item.get_closest_marker("vcr") is None:
+            self.guard.install(settings.upstream)
+            self.guard.active = True
+
+    def server(self, settings: "Settings") -> "ServerThread":
+        """The one server of the run with these settings, started on first need. Raises HarnessError."""
+        from harness.running import ServerThread
+
+        with self._starting:
+            for server in self._servers:
+                if server.settings == settings:
+                    return server
+            server = ServerThread(settings).__enter__()
+            self._servers.append(server)
+            return server
+
+    def begin(self, test: str, scope: str, server: "ServerThread") -> Use:
+        """A test begins to use a server: the sequences of its scope begin anew."""
+        self.is_wanted = True
+        server.begin(scope)
+        use = Use(test, scope, server, len(server.parts.journal.lines))
+        self._uses.append(use)
+        self._by_scope.setdefault((id(server), scope), []).append(use)
+        return use
+
+    def surroundings(self, scope: str | None, given: dict[str, Any]) -> "Surroundings":
+        """Which server a transport's call is for, and its scope: those of the test that runs now.
+
+        ``scope`` and ``given`` settings are the transport's own. Raises HarnessError.
+        """
+        from harness.ambient import Surroundings
+        from harness.settings import change
+
+        self.is_wanted = True
+        item = self.current
+        if item is None or not hasattr(item, "_request"):
+            return Surroundings(self.server(change(self.settings, given, "harness.transport()", Path.cwd())), scope)
+        # The test may never have asked for a fixture of ours: it is asked for on its behalf.
+        use = item._request.getfixturevalue("_harness_use")  # noqa: SLF001 - an item has no other door to its fixtures
+        server, scope = use.server, scope or use.scope
+        if given:
+            server = self.server(change(server.settings, given, "harness.transport()", Path.cwd()))
+        uses = self._by_scope.get((id(server), scope))
+        if not uses or uses[-1].test != use.test:
+            self.begin(use.test, scope, server)
+        return Surroundings(server, scope)
+
+    def end(self) -> None:
+        """Close every server; what is being recorded is finished first."""
+        for server in self._servers:
+            server.__exit__(None, None, None)
+
+    def enter_setup(self) -> None:
+        """Set the variables of the chosen setup, for the whole run. Raises SettingsError."""
+        for name, value in options.setup(self.config).env.items():
+            self._environ.setenv(name, value)
+
+    def leave(self) -> None:
+        """Leave the process as it was found."""
+        self._environ.undo()
+        self.guard.remove()
+
+    def abandon(self, test: str) -> None:
+        """A test that failed may not have asked for all it asks for: it replaces no more than it recorded."""
+        for use in self._uses:
+            if use.test == test:
+                use.server.abandon(use.scope)
+
+    def break_off(self) -> None:
+        for server in self._servers:
+            server.break_off()
+
+    def asked_by(self, test: str) -> "list[Asked]":
+        """What a test asked, in the last time that it ran."""
+        last = {(id(use.server), use.scope): use for use in self._uses if use.test == test}
+        asked = [(use, self._asked(use.server, use.begin)) for use in last.values()]
+        return [one for use, lines in asked for one in lines if (one.test, one.scope) == (test, use.scope)]
+
+    def first_lines(self, test: str) -> list[str]:
+        """What a test asked, a line for each: the outcome, the recording, the first line of its answer."""
+        from harness.errors import RecordingError
+        from harness.recording.first_line import first_line
+
+        stores = {str(server.settings.recordings): server.parts.store for server in self._servers}
+        lines = []
+        for one in self.asked_by(test):
+            said = (one.error or "").partition("\n")[0]
+            if one.recording is not None:
+                try:
+                    said = first_line(stores[one.where].load(one.recording).response)
+                except RecordingError as error:
+                    said = error.message
+            name = (one.recording or "").rpartition("/")[2][:12]
+            lines.append("  ".join(filter(None, (f"{one.outcome:<8}", name, one.model, said))))
+        return lines
+
+    def misses(self, test: str) -> "list[Asked]":
+        return [one for one in self.asked_by(test) if one.outcome == "missed"]
+
+    def log(self) -> "RunLog":
+        """Everything that was asked in this process."""
+        from harness.report.run_log import RunLog
+
+        modes = dict.fromkeys([str(self.settings.mode), *(str(server.settings.mode) for server in self._servers)])
+        again = "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest"
+        log = RunLog(", ".join(modes), again, options.as_flags(self.config))
+        log.tests = dict.fromkeys((use.test for use in self._uses), "unknown")
+        for server in self._servers:
+            log.asked += self._asked(server)
+        return log
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self._servers)
+
+    def directories(self) -> list[str]:
+        """Where recordings are as files of this machine."""
+        places = (server.settings.recordings for server in self._servers)
+        return sorted({str(place) for place in places if isinstance(place, Path)})
+
+    def scopes(self) -> dict[str, str]:
+        """The scope of each test that used the harness."""
+        return {use.test: use.scope for use in self._uses}
+
+    def _asked(self, server: "ServerThread", begin: int = 0) -> "Iterator[Asked]":
+        """The journal of a server, from a line on, with the tests to which its lines belong."""
+        from harness.report.run_log import asked
+
+        where = str(server.settings.recordings)
+        for number, line in enumerate(server.parts.journal.lines[begin:], begin):
+            uses = self._by_scope.get((id(server), line.scope), ())
+            yield asked(line, where, next((use.test for use in reversed(uses) if use.begin <= number), None))
+
+
+def marked(item: pytest.Item) -> dict[str, Any]:
+    """What the markers of a test say, those of its class and module included: the closest one counts.
+
+    Raises SettingsError.
+    """
+    found: dict[str, Any] = {}
+    for marker in reversed(list(item.iter_markers(MARKER))):
+        if marker.args:
+            from harness.errors import SettingsError
+
+            hint = f'Write @pytest.mark.{MARKER}(mode="…"); besides: recordings, strict, upstream, state, scope.'
+            raise SettingsError(f"@pytest.mark.{MARKER} of {item.nodeid}: {marker.args[0]!r} has no name.", hint=hint)
+        found |= marker.kwargs
+    return found
+
+
+def uses_harness(item: pytest.Item) -> bool:
+    return item.get_closest_marker(MARKER) is not None or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def run_of(config: pytest.Config) -> Run:
+    return config.stash[RUN]

@@ -1,0 +1,92 @@
+"""A failing test's report: the miss itself, the host that was reached for, the exchanges that it had."""
+
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.pytest_plugin.guard import ROUTES
+from harness.pytest_plugin.run import Run
+
+if TYPE_CHECKING:
+    from harness.errors import HarnessError
+    from harness.report.run_log import Asked
+
+_MISSES, _EXCHANGES = "harness: misses", "harness: exchanges"
+_NOT_THE_TESTS = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {str(Path(__file__).parents[1])}
+)
+
+
+def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Put into a report what the harness knows of it."""
+    refused = list(dict.fromkeys(run.guard.hits))
+    if refused and call.when != "teardown" and not report.skipped:
+        _put(item, call, report, _refused(refused, item.nodeid))
+    if not report.failed or not run.is_used:
+        return
+    misses = run.misses(item.nodeid)
+    miss = next((miss for miss in misses if call.excinfo and _tells(call.excinfo.value, miss)), None)
+    if miss is not None and not refused:
+        _put(item, call, report, _error(miss))
+    elif misses:
+        report.sections.append((_MISSES, "\n\n".join(dict.fromkeys(miss.error or "" for miss in misses))))
+    if lines := run.first_lines(item.nodeid):
+        report.sections.append((_EXCHANGES, "\n".join(lines)))
+
+
+def _put(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, error: "HarnessError") -> None:
+    """Make an error what the test failed of, at the line of the project that led to it."""
+    report.outcome = "failed"
+    traceback = _own(call.excinfo.value.__traceback__) if call.excinfo else None
+    if traceback is None:
+        report.longrepr = f"{type(error).__name__}: {error}"
+    else:
+        report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error.with_traceback(traceback)))
+
+
+def _refused(hosts: list[str], test: str) -> "HarnessError":
+    from harness.errors import NetworkRefused
+
+    return NetworkRefused(f"{test} replays, and reached for {', '.join(hosts)} past the harness.", hint=ROUTES)
+
+
+def _error(miss: "Asked") -> "HarnessError":
+    from harness.errors import RecordingNotFound
+
+    return RecordingNotFound(miss.error or "", hint=miss.hint)
+
+
+def _tells(error: BaseException, miss: "Asked") -> bool:
+    """Whether an exception, or one that it came from, is some client's way to say this miss."""
+    first = (miss.error or "").partition("\n")[0]
+    return any(first in str(one) for one in _chain(error, set()))
+
+
+def _chain(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _chain(one, seen)
+    yield from _chain(error.__cause__, seen)
+    yield from _chain(error.__context__, seen)
+
+
+def _own(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback up to the last line that is the project's own; None when none of it is."""
+    entries = []
+    while traceback is not None:
+        entries.append(traceback)
+        traceback = traceback.tb_next
+    while entries and entries[-1].tb_frame.f_code.co_filename.startswith((*_NOT_THE_TESTS, "<")):
+        entries.pop()
+    kept: TracebackType | None = None
+    for entry in reversed(entries):
+        kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept

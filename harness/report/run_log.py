@@ -1,0 +1,157 @@
+"""What a run did, as data: what every report of it is made of."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from harness.errors import HarnessError, RecordingNotFound
+from harness.recording.near_miss import record_tests_command
+
+_ALWAYS_COUNTED = ("replayed", "recorded", "missed")
+"""Outcomes that are told of even when there are none of them."""
+
+_GONE = "removed"
+"""The outcome that is no request: a recording that was left over of a longer sequence."""
+
+
+class Line(Protocol):
+    """A line of a server's journal."""
+
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def scope(self) -> str | None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def recording(self) -> str | None: ...
+    @property
+    def error(self) -> HarnessError | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request. ``test`` is the node id of the test that made it, ``where`` the directory of its recordings.
+
+    ``outcome`` is the journal's word. ``recording`` is the name of what answered or was written; ``error`` says why
+    there is none and ``hint`` what to do, and ``details`` are a miss's as JSON.
+    """
+
+    outcome: str
+    scope: str | None
+    path: str
+    model: str
+    where: str
+    recording: str | None = None
+    error: str | None = None
+    hint: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    test: str | None = None
+
+    @property
+    def who(self) -> str:
+        """Whose request it was, for readers."""
+        return self.test or self.scope or "no scope"
+
+    @property
+    def why(self) -> str:
+        """Why there was no answer. What to do about misses is said once for all of them."""
+        return "\n".join(filter(None, (self.error, "" if self.outcome == "missed" else self.hint)))
+
+
+def asked(line: Line, where: str, test: str | None = None) -> Asked:
+    """A journal's line as a report tells it."""
+    why = line.error
+    return Asked(
+        str(line.outcome),
+        line.scope,
+        line.path,
+        line.model,
+        where,
+        line.recording,
+        error=None if why is None else why.message,
+        hint="" if why is None else why.hint,
+        details=dict(why.details) if isinstance(why, RecordingNotFound) else {},
+        test=test,
+    )
+
+
+@dataclass(slots=True)
+class RunLog:
+    """A whole run: its mode, every request in order, and how the tests that asked ended (node id: outcome).
+
+    ``record_command`` records what was missed where requests belong to no test; ``flags`` go with the one that does it
+    for tests, which are not found without them. ``unused`` are files of recordings
+    that nothing asked for; None where that was not looked at.
+    """
+
+    mode: str
+    record_command: str
+    flags: str = ""
+    asked: list[Asked] = field(default_factory=list)
+    tests: dict[str, str] = field(default_factory=dict)
+    unused: list[str] | None = None
+
+    def counts(self) -> dict[str, int]:
+        return dict.fromkeys(_ALWAYS_COUNTED, 0) | Counter(one.outcome for one in self.asked)
+
+    def failures(self) -> list[Asked]:
+        """The requests that got no answer, those of one test after the other; equal ones once."""
+        told = {(one.who, one.error): one for one in self.asked if one.error is not None}
+        return [one for _, one in sorted(told.items(), key=lambda item: (item[0][0], str(item[0][1])))]
+
+    def missed(self) -> list[Asked]:
+        return [one for one in self.failures() if one.outcome == "missed"]
+
+    def removed(self) -> list[str]:
+        """The recordings that went as what was left over of a longer sequence."""
+        return sorted({one.recording for one in self.asked if one.outcome == _GONE and one.recording})
+
+    def passed_all_the_same(self) -> list[str]:
+        """Tests that missed a recording, and passed: they, or what they call, took the error for an answer."""
+        return sorted({one.test for one in self.missed() if one.test and self.tests.get(one.test) == "passed"})
+
+    def command(self) -> str | None:
+        """The one command that records just what was missed; None when nothing was."""
+        missed = self.missed()
+        tests = [one.test for one in missed]
+        if not missed:
+            return None
+        if None in tests:
+            return self.record_command
+        return " ".join(filter(None, (record_tests_command(dict.fromkeys(filter(None, tests))), self.flags)))
+
+    def of(self, test: str) -> list[Asked]:
+        return [one for one in self.asked if one.test == test]
+
+    def used(self) -> dict[str, list[str]]:
+        """Of each directory, the recordings that answered or were written."""
+        found: dict[str, set[str]] = {}
+        for one in self.asked:
+            if one.recording is not None and one.outcome != _GONE:
+                found.setdefault(one.where, set()).add(one.recording)
+        return {where: sorted(names) for where, names in sorted(found.items())}
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, in the simplest types; ``run_log`` reads it back."""
+        return asdict(self)
+
+
+def run_log(value: Mapping[str, Any]) -> RunLog:
+    """The log that ``as_json`` gave."""
+    asked = [Asked(**one) for one in value["asked"]]
+    return RunLog(**{**value, "asked": asked})
+
+
+def merge(logs: Iterable[RunLog], into: RunLog) -> RunLog:
+    """The logs of processes that shared one run, as one: the same whichever process ran which test."""
+    for log in logs:
+        into.asked += log.asked
+        into.tests |= log.tests
+        modes: Sequence[str] = [*into.mode.split(", "), *log.mode.split(", ")]
+        into.mode = ", ".join(dict.fromkeys(modes))
+    into.asked.sort(key=lambda one: one.who)
+    return into

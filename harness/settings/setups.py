@@ -1,0 +1,65 @@
+"""``[tool.harness.setups]``: several providers for one suite, each with its models, chosen by name."""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import SettingsError
+from harness.settings.sources import Found, checked_table, project_table
+from harness.settings.tables import as_list, as_word
+from harness.settings.values import upstream as as_upstream
+
+_KEYS = ("models", "upstream", "env")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The models to run a suite with, where they are, and the variables that this takes (which may hold keys)."""
+
+    models: Sequence[str] = ()
+    upstream: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
+    """The setup of that name for a project in ``directory``.
+
+    In the values of its ``env``, ``$NAME`` stands for a variable of ``environ``, so that no key stands in a file; a
+    value that needs one that is not set is left out. Raises SettingsError.
+    """
+    file, table = project_table(directory)
+    setups = table.get("setups", {})
+    if not isinstance(setups, dict) or name not in setups:
+        known = ", ".join(setups) if isinstance(setups, dict) and setups else "none"
+        hint = f'Write [tool.harness.setups], {name} = {{models = ["…"], upstream = "…"}}; there: {known}.'
+        raise SettingsError(f"No setup {name!r} in {file}.", hint=hint)
+    where = f"[tool.harness.setups.{name}]"
+    value = checked_table(setups[name], _KEYS, where)
+    try:
+        return Setup(_models(value), _upstream(value, where, file.parent), _env(value, environ))
+    except TypeError as error:
+        hint = 'Write models = ["…"], upstream = "…" and env = {NAME = "value"}.'
+        raise SettingsError(f"{where} is not what it should be.", hint=hint) from error
+
+
+def _models(value: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(as_word(model) for model in as_list(value.get("models", [])))
+
+
+def _upstream(value: Mapping[str, Any], where: str, base: Path) -> str | None:
+    return as_upstream(Found(value["upstream"], f"{where} upstream", base)) if "upstream" in value else None
+
+
+def _env(value: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    env = value.get("env", {})
+    if not isinstance(env, dict):
+        raise TypeError(env)
+    filled = {}
+    for name, text in env.items():
+        try:
+            filled[name] = string.Template(as_word(text)).substitute(environ)
+        except (KeyError, ValueError):
+            continue
+    return filled

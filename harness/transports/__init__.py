@@ -1,0 +1,1 @@
+"""Transports for HTTP clients: the harness answers in-process, without a socket."""

@@ -1,0 +1,114 @@
+"""``harness run``: a command of any language with a server of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASK = """
+import json, os, sys, urllib.error, urllib.request
+request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", json.dumps(
+    {"model": "m", "messages": [{"role": "user", "content": sys.argv[1]}]}).encode())
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+try:
+    print(json.load(opener.open(request))["choices"][0]["message"]["content"])
+except urllib.error.HTTPError as error:
+    print("answered", error.code)
+print("key", os.environ["OPENAI_API_KEY"])
+sys.exit(int((sys.argv + ["0"])[2]))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A directory with a program that asks, and one recording."""
+    tmp_path.joinpath("ask.py").write_text(ASK)
+    harness(tmp_path, "author", "--model", "m", "--message", "user=Say hello", "--answer", "Hello!")
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("HARNESS_", "OPENAI_"))}
+    return own | {"OPENAI_API_KEY": "sk-real"}
+
+
+def harness(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "harness.cli", *arguments]
+    return subprocess.run(
+        command, cwd=place, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_command_is_answered_and_its_code_is_the_code(project: Path) -> None:
+    done = harness(project, "run", "--", sys.executable, "ask.py", "Say hello", "5")
+    assert (done.returncode, done.stdout) == (5, "Hello!\nkey harness\n")
+    assert "1 replayed, 0 recorded, 0 missed" in done.stderr
+
+
+def test_a_command_that_passes_though_it_missed_fails(project: Path) -> None:
+    reports = ["--report", "run.json", "--report", "run.md"]
+    done = harness(project, "run", "--scope", "mine", *reports, "--", sys.executable, "ask.py", "Never said")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (3, "answered 404")
+    assert 'messages[0].content  "Say hello"  ->  "Never said"' in done.stderr
+    told = json.loads((project / "run.json").read_text())
+    assert [miss["scope"] for miss in told["misses"]] == ["mine"]
+    assert told["command"].startswith("OPENAI_API_KEY=… harness run --mode record-if-missing --scope mine -- ")
+    assert told["command"] in done.stderr
+    assert told["command"] in (project / "run.md").read_text()
+    assert harness(project, "run", "--", sys.executable, "ask.py", "Never said", "4").returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--", "no-such-program"], "no-such-program: No such file or directory"),
+        (["--mode", "rec", "--", "true"], "--mode: 'rec' is not a mode."),
+        (["--report", "run.txt", "--", "true"], "--report: 'run.txt' says no form of a report."),
+        ([], "Missing argument 'COMMAND...'"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = harness(tmp_path, "run", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_flags_of_the_command_are_its_own(project: Path) -> None:
+    done = harness(project, "run", sys.executable, "-c", "import sys; print(sys.argv)", "--mode", "x", "--", "-h")
+    assert done.stdout == "['-c', '--mode', 'x', '--', '-h']\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_the_commands(tmp_path: Path, number: signal.Signals) -> None:
+    code = (
+        "import signal, sys, time\n"
+        f"signal.signal({number.value}, lambda *_: sys.exit(7))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-m", "harness.cli", "run", "--", sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(30) == 7
+
+
+def test_a_command_that_a_signal_ended_has_the_code_of_shells(tmp_path: Path) -> None:
+    assert harness(tmp_path, "run", "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
+
+
+def test_a_command_is_recorded_and_replayed(project: Path, upstream_url: str) -> None:
+    ask = [sys.executable, "ask.py", "Say goodbye"]
+    recorded = harness(project, "run", "--mode", "record-if-missing", "--upstream", upstream_url, "--", *ask)
+    assert recorded.returncode == 0
+    assert recorded.stdout.endswith("key sk-real\n")
+    assert "0 replayed, 1 recorded, 0 missed" in recorded.stderr
+    assert harness(project, "run", "--", *ask).stdout.splitlines()[0] == recorded.stdout.splitlines()[0]

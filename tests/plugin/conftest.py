@@ -1,0 +1,31 @@
+"""What the plugin's tests share."""
+
+import os
+
+import openai
+import pytest
+
+from harness.running import ServerThread
+from harness.settings import Settings
+from tests.plugin.project import APP
+
+
+@pytest.fixture(autouse=True)
+def _bare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    # Other plugins of this environment are slow to begin, and none of the matter.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:recording -p no:anyio -p no:platformdirs")
+    pytester.makepyfile(app=APP)
+    pytester.syspathinsert()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An inner run forgets the modules that it was the first to need, and would import them again and again."""
+    with (
+        ServerThread(Settings(recordings=tmp_path_factory.mktemp("none"))) as server,
+        openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client,
+        pytest.raises(openai.NotFoundError),
+    ):
+        client.chat.completions.create(model="m", messages=[])

@@ -1,0 +1,217 @@
+"""What a run tells: misses as themselves, exchanges, unused recordings, reports, hosts that were reached for."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.plugin.project import HELLO, record, recordings
+
+MISSES = """
+    import subprocess, sys, threading
+    import openai, pytest
+    from app import ask
+
+    def wrapped(question):
+        try:
+            return ask(question)
+        except openai.OpenAIError as error:
+            raise ValueError("no weather today") from error
+
+    def test_wrapped(harness_base_url):
+        ask("Say hello")
+        wrapped("Never said")
+
+    def test_swallowed(harness_base_url):
+        with pytest.raises(ValueError):
+            wrapped("Never heard")
+
+    def test_of_another_kind(harness_base_url):
+        with pytest.raises(ValueError):
+            wrapped("Never known")
+        assert ask("Say hello") == "Goodbye!"
+
+    @pytest.fixture
+    def made(harness_base_url):
+        return ask("Never made")
+
+    def test_in_a_fixture(made):
+        pass
+
+    @pytest.mark.xfail
+    def test_expected(harness_base_url):
+        ask("Never passed")
+"""
+
+
+def test_a_miss_is_told_as_itself(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!\nAnd more.")
+    pytester.makepyfile(test_misses=MISSES)
+    result = pytester.runpytest("--harness-report=told/run.json", "--harness-report=run.md", "--harness-report=run.xml")
+    result.assert_outcomes(passed=1, failed=2, errors=1, xfailed=1)
+    result.stdout.fnmatch_lines([
+        "*test_in_a_fixture*",
+        "E * harness.errors.RecordingNotFound: No recording for POST /v1/chat/completions (model m), key *",
+        "*test_wrapped*",
+        'E * Record it:  HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest "test_misses.py::test_wrapped"',
+        "*harness: exchanges*",
+        "replayed  *  m  Hello!",
+        "missed    m  No recording for POST *",
+        "*test_of_another_kind*",
+        "E *assert 'Hello!*' == 'Goodbye!'",
+        "*harness: misses*",
+        "No recording for POST *",
+        "*- harness, mode replay -*",
+        "2 replayed, 0 recorded, 5 missed",
+        '  messages[[]0].content  "Say hello"  ->  "Never said"',
+        "Passed, though a recording was missed:",
+        "  test_misses.py::test_swallowed",
+        "Record what was missed, and nothing else: *",
+        "Report: told/run.json",
+    ])  # fmt: skip
+    shown = result.stdout.str()
+    assert "ValueError: no weather today" not in shown
+    assert "openai/_base_client.py" not in shown
+    told = json.loads(pytester.path.joinpath("told/run.json").read_text())
+    assert told["counts"] == {"replayed": 2, "recorded": 0, "missed": 5}
+    assert told["passed_though_missed"] == ["test_misses.py::test_swallowed"]
+    [miss] = [miss for miss in told["misses"] if miss["test"] == "test_misses.py::test_wrapped"]
+    difference = {"path": "messages[0].content", "old": "Say hello", "new": "Never said"}
+    assert miss["nearest"]["differences"] == [difference]
+    assert all(f'"{test}"' in told["command"] for test in told["tests"])
+    assert told["command"] in pytester.path.joinpath("run.md").read_text()
+    suite = ET.fromstring(pytester.path.joinpath("run.xml").read_text())  # noqa: S314 - written by the run above
+    assert (suite.get("tests"), suite.get("failures")) == ("5", "3")
+
+
+def test_the_command_that_is_told_records_just_what_was_missed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, upstream_url: str
+) -> None:
+    record(pytester, "Say hello", "Hello!")
+    other = HELLO.replace("Say hello", "Say two").replace('== "Hello!"', "")
+    pytester.makepyfile(test_app=HELLO, test_two=other, test_three=other.replace("two", "three"))
+    told = next(line for line in pytester.runpytest().outlines if line.startswith("Record what was missed"))
+    assert told.endswith(' pytest "test_three.py::test_hello" "test_two.py::test_hello"')
+    monkeypatch.setenv("HARNESS_MODE", "record-if-missing")
+    monkeypatch.setenv("HARNESS_UPSTREAM", upstream_url)
+    result = pytester.runpytest("test_three.py::test_hello", "test_two.py::test_hello")
+    result.assert_outcomes(passed=2)
+    monkeypatch.delenv("HARNESS_MODE")
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=3)
+    assert "Record what" not in result.stdout.str()
+
+
+def test_the_properties_of_a_test_are_in_its_own_report(pytester: pytest.Pytester) -> None:
+    name = record(pytester, "Say hello", "Hello!").stem
+    pytester.makepyfile(test_app=HELLO, test_other="def test_other(): pass")
+    pytester.runpytest("--junitxml=junit.xml")
+    suite = ET.fromstring(pytester.path.joinpath("junit.xml").read_text())  # noqa: S314 - written by the run above
+    found = {case.get("name"): [item.get("name") for item in case.iter("property")] for case in suite.iter("testcase")}
+    assert found == {"test_hello": ["harness.replayed", "harness.recording"], "test_other": []}
+    assert name in {item.get("value") for item in suite.iter("property")}
+
+
+def test_a_report_in_no_known_form_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--harness-report=run.txt")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--harness-report: 'run.txt' says no form of a report.*"])
+
+
+@pytest.fixture
+def with_unused(pytester: pytest.Pytester) -> dict[str, Path]:
+    """A project with recordings that are used, left over, of a test that is gone, of one that is skipped, of none."""
+    pytester.makepyfile(
+        test_app=HELLO, test_skipped="import pytest\n@pytest.mark.skip\ndef test_it(harness_base_url): pass"
+    )
+    return {
+        "used": record(pytester, "Say hello", "Hello!", "test_app.py::test_hello"),
+        "left": record(pytester, "Said before", "Hm.", "test_app.py::test_hello"),
+        "gone": record(pytester, "Say hello", "Hm.", "test_app.py::test_gone"),
+        "skipped": record(pytester, "Say hello", "Hm.", "test_skipped.py::test_it"),
+        "shared": record(pytester, "Said by others", "Hm."),
+        "foreign": record(pytester, "Said in Node", "Hm.", "a test of Node"),
+    }
+
+
+def test_unused_recordings_are_listed_and_fail_a_run_that_asks_for_it(
+    pytester: pytest.Pytester, with_unused: dict[str, Path]
+) -> None:
+    result = pytester.runpytest("--harness-unused")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == 0
+    files = sorted(f"  recordings/{with_unused[name].name}" for name in ("left", "gone"))
+    result.stdout.fnmatch_lines(["2 unused recordings:", *files])
+    pytester.runpytest().stdout.no_fnmatch_line("* unused recording*")
+    assert pytester.runpytest("--harness-fail-on-unused").ret == pytest.ExitCode.TESTS_FAILED
+    narrow = pytester.runpytest("--harness-unused", "test_app.py")
+    narrow.stdout.fnmatch_lines(["1 unused recording:", f"  recordings/{with_unused['left'].name}"])
+    assert len(recordings(pytester)) == len(with_unused)
+
+
+def test_they_are_pruned_after_a_whole_green_run_alone(pytester: pytest.Pytester, with_unused: dict[str, Path]) -> None:
+    red = pytester.makepyfile(test_red="def test_red(): assert 0")
+    pytester.runpytest("--harness-prune").stdout.fnmatch_lines(["Nothing was pruned: the run was not green."])
+    red.unlink()
+    for narrow in (["-k", "hello"], ["test_app.py"], ["--deselect=test_skipped.py"], ["--harness-models=m"]):
+        pytester.runpytest("--harness-prune", *narrow).stdout.fnmatch_lines(["Nothing was pruned: this was not*"])
+    assert len(recordings(pytester)) == len(with_unused)
+    pytester.runpytest("--harness-prune").stdout.fnmatch_lines(["Pruned 2 recordings."])
+    kept = {path for name, path in with_unused.items() if name not in ("left", "gone")}
+    assert set(recordings(pytester)) == kept
+    pytester.runpytest("--harness-prune").stdout.fnmatch_lines(["No unused recordings.", "Pruned 0 recordings."])
+
+
+def test_the_last_whole_run_is_kept_for_later(pytester: pytest.Pytester, with_unused: dict[str, Path]) -> None:
+    from harness.report import last_run
+
+    pytester.runpytest("-k", "hello")
+    assert last_run.load(pytester.path) is None
+    pytester.runpytest()
+    known = last_run.load(pytester.path)
+    assert known == {"tests": ["test_app.py::test_hello"], "used": {"recordings": [with_unused["used"].stem]}}
+    assert pytester.path.joinpath(last_run.FOLDER, ".gitignore").read_text() == "*\n"
+
+
+PAST = """
+    import socket
+    import openai, pytest
+    from app import ask
+
+    def test_routed(harness_base_url):
+        assert ask("Say hello") == "Hello!"
+
+    def test_forgotten(monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        ask("Say hello")
+
+    def test_swallowed():
+        with pytest.raises(socket.gaierror):
+            socket.create_connection(("api.anthropic.com", 443))
+
+    @pytest.mark.harness(mode="live")
+    def test_meant():
+        with pytest.raises(socket.gaierror, match="not known|resolution|associated"):
+            socket.getaddrinfo("nothing.openai.azure.com.invalid", 443)
+
+    def test_elsewhere():
+        assert socket.getaddrinfo("localhost", 80)
+"""
+
+
+def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!")
+    pytester.makepyfile(test_past=PAST)
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines([
+        "E*NetworkRefused: test_past.py::test_forgotten replays, and reached for api.openai.com past the harness.",
+        "E*Take the fixture harness_base_url*",
+        "*NetworkRefused: test_past.py::test_swallowed replays, and reached for api.anthropic.com past the harness.",
+    ])  # fmt: skip
+
+
+def test_a_run_that_does_not_use_it_is_not_guarded(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("import socket\nreal = socket.getaddrinfo\ndef test_it(): assert socket.getaddrinfo is real\n")
+    pytester.runpytest().assert_outcomes(passed=1)

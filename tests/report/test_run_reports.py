@@ -1,0 +1,80 @@
+"""Reports of runs: one log, told in several forms; logs of several processes as one."""
+
+import json
+from random import Random
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.report import run_json, run_junit, run_markdown, run_terminal
+from harness.report.run_log import Asked, RunLog, merge, run_log
+
+texts = st.text(max_size=30)
+asked = st.builds(
+    Asked,
+    st.sampled_from(["replayed", "recorded", "missed", "failed"]),
+    st.none() | texts,
+    texts,
+    texts,
+    texts,
+    st.none() | texts,
+    st.none() | texts,
+    texts,
+    st.just({}),
+    st.none() | texts,
+)
+logs = st.builds(
+    RunLog,
+    st.just("replay"),
+    texts,
+    st.just(""),
+    st.lists(asked, max_size=5),
+    st.dictionaries(texts, st.sampled_from(["passed", "failed"]), max_size=3),
+    st.none() | st.lists(texts, max_size=3),
+)
+
+
+@given(logs)
+def test_a_log_goes_from_process_to_process_unchanged(log: RunLog) -> None:
+    assert run_log(json.loads(json.dumps(log.as_json()))) == log
+
+
+@given(logs)
+def test_whatever_was_asked_can_be_told_in_every_form(log: RunLog) -> None:
+    assert json.loads(run_json.render(log))["counts"] == log.counts()
+    assert ET.fromstring(run_junit.render(log)).tag == "testsuite"  # noqa: S314 - rendered one line above
+    assert run_markdown.render(log).startswith("## harness, mode replay\n")
+    assert run_terminal.lines(log)[0].count(",") >= 2
+
+
+@given(st.lists(logs, max_size=4), st.randoms())
+def test_the_order_of_the_processes_does_not_matter_to_the_counts(parts: list[RunLog], chance: Random) -> None:
+    shuffled = list(parts)
+    chance.shuffle(shuffled)
+    one, other = (merge(some, RunLog("replay", "")) for some in (parts, shuffled))
+    assert one.counts() == other.counts()
+    assert one.failures() == other.failures()
+    assert one.used() == other.used()
+
+
+@pytest.mark.parametrize(
+    ("tests", "command"),
+    [
+        ([], None),
+        (["b.py::c"], 'HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest "b.py::c"'),
+        (["b.py::c[$x]"], "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest 'b.py::c[$x]'"),
+        (["a.py::c", None], "everything"),
+    ],
+)
+def test_the_command_records_what_was_missed(tests: list[str | None], command: str | None) -> None:
+    missed = [Asked("missed", "s", "/", "m", "r", error="No.", test=test) for test in tests]
+    assert RunLog("replay", "everything", asked=missed).command() == command
+
+
+def test_markdown_keeps_what_looks_like_markdown_as_it_is() -> None:
+    log = RunLog("replay", "x", asked=[Asked("missed", "`a`", "/", "m", "r", error="```\n# no heading")])
+    told = run_markdown.render(log)
+    assert "### Missed: `` `a` ``" in told
+    assert "````text\n```\n# no heading\n````" in told
