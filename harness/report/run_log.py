@@ -100,7 +100,9 @@ class RunLog:
 
     def failures(self) -> list[Asked]:
         """The requests that got no answer, those of one test after the other; equal ones once."""
-        told = {(one.who, one.error): one for one in self.asked if one.error is not None}
+        # In one order, whatever order the processes ended in: of equal ones the same is told every time.
+        failed = sorted((one for one in self.asked if one.error is not None), key=repr)
+        told = {(one.who, one.error): one for one in failed}
         return [one for _, one in sorted(told.items(), key=lambda item: (item[0][0], str(item[0][1])))]
 
     def missed(self) -> list[Asked]:
