@@ -15,11 +15,12 @@ from types import TracebackType
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from harness.errors import RecordingError
-from harness.recording.canonical import Canonicalizer, ignoring
+from harness.recording.canonical import Canonicalizer
 from harness.recording.diff import Diff, Pair, Single, compare, dialogue_of, sorted_pairs
 from harness.recording.drift import Wire, drift
 from harness.recording.pairing import Card, Match, Matching, by_meaning, by_name, card
 from harness.recording.prices import Prices
+from harness.recording.rules import ignoring
 from harness.stores.reading import Recordings, exchange_of
 
 T = TypeVar("T")

@@ -23,10 +23,14 @@ from harness.backends.runs import Runs
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
 from harness.backends.upstreams import Upstreams
-from harness.recording.canonical import Canonicalizer, ignoring, replacing
+from harness.recording.canonical import Canonicalizer
+from harness.recording.presets import preset
+from harness.recording.redact import Redactor
+from harness.recording.rules import EVERYWHERE, Rule, ignoring, replacing
+from harness.recording.secret_patterns import secret_shape
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
-from harness.settings import Bucket, Mode, Place, Settings
+from harness.settings import Bucket, Match, Mode, Place, Settings
 from harness.stores.deferred import deferred
 from harness.stores.directory import DirectoryStore
 from harness.stores.facts import Facts, facts_file
@@ -80,10 +84,30 @@ def _state_functions() -> tuple[Callable[[str], Awaitable[StateStore]], Callable
 
 
 def canonicalizer_of(settings: Settings) -> Canonicalizer:
-    """What makes two requests equal, the user's own rules included."""
-    match = settings.match
-    rules = [*map(ignoring, match.ignore), *(replacing(pattern, word) for pattern, word in match.replace)]
-    return Canonicalizer(settings.upstream_names, rules)
+    """What makes two requests equal, the user's own rules included.
+
+    What is ignored goes first, so that nothing is looked for in it; what is written for one endpoint before what holds
+    everywhere, and the user's own expressions before presets.
+    """
+    tables = [*settings.match.endpoints.items(), (EVERYWHERE, settings.match)]
+    ignored = [ignoring(path, endpoint) for endpoint, table in tables for path in table.ignore]
+    return Canonicalizer(settings.upstream_names, [*ignored, *(rule for row in tables for rule in _placeholders(*row))])
+
+
+def _placeholders(endpoint: str, table: Match) -> list[Rule]:
+    own = [replacing(pattern, word, endpoint) for pattern, word in table.replace]
+    return [*own, *(rule for name in table.presets for rule in preset(name, endpoint))]
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    """What is secret, what the user adds included."""
+    secret = settings.redact
+    key = [settings.api_key] if settings.api_key else []
+    return Redactor(
+        tuple(map(secret_shape, secret.patterns)),
+        frozenset(name.lower() for name in secret.fields),
+        (*secret.values, *key),
+    )
 
 
 def open_store(settings: Settings, canonicalizer: Canonicalizer | None = None) -> RecordingStore:
@@ -136,8 +160,9 @@ def _rules(settings: Settings) -> str:
 
 
 def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
+    redactor = redactor_of(settings)
     pace = Pace(settings.speed, asyncio.sleep) if settings.speed else None
-    replay = ReplayBackend(store, canonicalizer, journal, strict=settings.strict, pace=pace)
+    replay = ReplayBackend(store, canonicalizer, journal, redactor, strict=settings.strict, pace=pace)
     if settings.mode is Mode.REPLAY:
         return replay
     upstream = Upstreams(UpstreamBackend(_providers(settings), journal), McpUpstream(), journal)
@@ -145,7 +170,7 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
         return upstream
     runs = Runs(store, journal, trims=settings.mode is Mode.RECORD)
     clock = time.monotonic if settings.timings else None
-    record = RecordBackend(runs, upstream, journal, errors=settings.record_errors, clock=clock)
+    record = RecordBackend(runs, upstream, journal, redactor, errors=settings.record_errors, clock=clock)
     return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
 
 

@@ -17,7 +17,7 @@ from harness.recording.headers import normalized
 from harness.recording.key import key
 from harness.recording.model import Exchange, Response
 from harness.recording.normalize import normalizer
-from harness.recording.redact import redact
+from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
 
 _NOT_RECORDED = (401, 403, 408, 409, 429)
@@ -40,11 +40,12 @@ class RecordBackend:
         runs: Runs,
         upstream: Upstream,
         journal: Journal,
+        redactor: Redactor = BUILT_IN,
         *,
         errors: bool = False,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._runs, self._upstream, self._journal = runs, upstream, journal
+        self._runs, self._upstream, self._journal, self._redactor = runs, upstream, journal, redactor
         self._errors, self._clock = errors, clock
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -63,7 +64,7 @@ class RecordBackend:
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
-        take = _Take(self, call, key(call.request), done or asyncio.Event(), records_errors=self._errors)
+        take = _Take(self, call, self.key(call), done or asyncio.Event(), records_errors=self._errors)
         try:
             await self._check_key(call)
             take.watch = Stopwatch(self._clock) if self._clock else None
@@ -109,18 +110,22 @@ class RecordBackend:
 
     async def save(self, call: Call, key: str, response: Response) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
-        known = self._upstream.secrets(call)
-        asked = call.request
-        request = replace(asked, body=redact(asked.body, known), query=redact(asked.query, known))
-        response = replace(response, body=redact(response.body, known), headers=redact(response.headers, known))
-        return await self._runs.save(key, Exchange(request, response, provider=self._upstream.provider(call)))
+        exchange = Exchange(call.request, response, provider=self._upstream.provider(call))
+        return await self._runs.save(key, self._redactor.exchange(exchange, self._secrets(call)))
 
     def fail(self, call: Call, key: str, error: HarnessError) -> None:
         """Note that a request brought nothing to record."""
         # An upstream may repeat the key that it refuses; what is noted here is printed.
-        error.message = redact(error.message, self._upstream.secrets(call))
+        error.message = self._redactor.redact(error.message, self._secrets(call))
         self._runs.failed(key, call.request)
         self._journal.write(Line(Outcome.FAILED, call.scope, call.path, call.request.model, error=error))
+
+    def key(self, call: Call) -> str:
+        """The key of what would be written down for a call: of its request without secrets."""
+        return key(self._redactor.request(call.request, self._secrets(call)), self._redactor)
+
+    def _secrets(self, call: Call) -> list[str]:
+        return [*self._upstream.secrets(call), *secrets_of(call.headers)]
 
     def forget(self, scope: str | None) -> None:
         self._runs.end(scope)

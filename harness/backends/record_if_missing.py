@@ -6,7 +6,6 @@ from collections.abc import Collection
 from harness.backends.protocol import Answer, Call
 from harness.backends.record import RecordBackend
 from harness.backends.replay import ReplayBackend
-from harness.recording.key import key
 
 
 class RecordIfMissingBackend:
@@ -17,7 +16,7 @@ class RecordIfMissingBackend:
         self._in_flight: dict[tuple[str | None, str], asyncio.Event] = {}
 
     async def send(self, call: Call) -> Answer:
-        turn = (call.scope, key(call.request))
+        turn = (call.scope, self._record.key(call))
         while (answer := self._replay.find(call)) is None:
             before = self._in_flight.get(turn)
             if before is None:

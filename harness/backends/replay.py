@@ -17,6 +17,8 @@ from harness.recording.key import key
 from harness.recording.lookup import nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
 from harness.recording.near_miss import miss_error, near_miss
+from harness.recording.placeholders import put_back
+from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.stores.protocol import RecordingStore
 
 _PREPARED_BYTES = 64 * 1024 * 1024
@@ -30,12 +32,16 @@ _Turn = tuple[str | None, str]
 
 @dataclass(slots=True)
 class _Known:
-    """A raw request that was answered before: its count, its sequence, and the answers prepared so far."""
+    """A raw request that was answered before: its count, its sequence, and the answers prepared so far.
+
+    ``otherwise`` is the request where its recordings were found by meaning: they may hold it in other words.
+    """
 
     turn: _Turn
     names: list[str]
     stamp: object
     model: str
+    otherwise: Request | None = None
     prepared: dict[str, Rendered] = field(default_factory=dict)
     size: int = 0
 
@@ -52,12 +58,14 @@ class ReplayBackend:
         store: RecordingStore,
         canonicalizer: Canonicalizer,
         journal: Journal,
+        redactor: Redactor = BUILT_IN,
         *,
         strict: bool = False,
         pace: Pace | None = None,
     ) -> None:
         self._pace = pace
         self._store, self._canonicalizer, self._journal, self._strict = store, canonicalizer, journal, strict
+        self._redactor = redactor
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
         self._counts: Counter[_Turn] = Counter()
@@ -65,7 +73,7 @@ class ReplayBackend:
     async def send(self, call: Call) -> Answer:
         answer = self.find(call)
         if answer is None:
-            miss = self._miss(call.request)
+            miss = self._miss(self._written(call))
             self._journal.write(Line(Outcome.MISSED, call.scope, call.path, call.request.model, error=miss))
             raise miss
         answer.again = partial(self._again, _digest(call), call)
@@ -76,7 +84,7 @@ class ReplayBackend:
         digest = _digest(call)
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
-            known = self._look_up(call.request)
+            known = self._look_up(self._written(call))
             if known is None:
                 return None
             self._remember(digest, known)
@@ -124,18 +132,28 @@ class ReplayBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
+    def _written(self, call: Call) -> Request:
+        """The request as a recording of it would have it."""
+        return self._redactor.request(call.request, secrets_of(call.headers))
+
     def _look_up(self, request: Request) -> _Known | None:
-        name = key(request)
+        name = key(request, self._redactor)
         names = self._store.find(name)
+        by_key = bool(names)
         if not names and not self._strict:
             fingerprint = self._canonicalizer.fingerprint(request)
             names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
         if not names:
             return None
-        return _Known((request.scope, name), names, self._store.stamp(names), request.model)
+        otherwise = None if by_key else request
+        return _Known((request.scope, name), names, self._store.stamp(names), request.model, otherwise)
 
     def _prepare(self, known: _Known, name: str, request: Request) -> Rendered:
-        rendered = render(self._store.load(name).response, request)
+        exchange = self._store.load(name)
+        response = exchange.response
+        if known.otherwise is not None:
+            response = put_back(response, self._canonicalizer.placeholders(exchange.request, known.otherwise))
+        rendered = render(response, request)
         known.prepared[name] = rendered
         known.size += len(rendered.body)
         self._known_bytes += len(rendered.body)
@@ -153,7 +171,7 @@ class ReplayBackend:
         likely = self._store.nearest(request, _LIKELY)
         return miss_error(
             request,
-            key=key(request),
+            key=key(request, self._redactor),
             where=self._store.where,
             entries=entries,
             nearest=near_miss(request, likely, self._canonicalizer),

@@ -39,16 +39,16 @@ def author(**given: Any) -> None:
     from harness.recording.author import author as make
     from harness.recording.key import key
     from harness.recording.model import Request
-    from harness.wiring import open_store
+    from harness.wiring import open_store, redactor_of
 
     settings = settings_from({"recordings": given["recordings"]})
     body: dict[str, Any] = {"model": given["model"], "messages": given["messages"]}
     if given["stream"]:
         body["stream"] = True
     request = Request("POST", given["path"], body, given["test_id"])
-    store = open_store(settings)
-    name = key(request)
+    store, redactor = open_store(settings), redactor_of(settings)
+    name = key(request, redactor)
     if store.find(name) and not given["force"]:
         raise click.UsageError(f"{name}.json is there already; --force replaces it.")
-    store.save(make(request, given["answer"]), name)
+    store.save(redactor.exchange(make(request, given["answer"])), name)
     click.echo(f"{settings.recordings}/{store.find(name)[0]}.json")

@@ -7,23 +7,24 @@ from typing import Any
 
 from harness.recording.canonical import endpoint_of
 from harness.recording.model import Request
-from harness.recording.redact import redact
+from harness.recording.redact import BUILT_IN, Redactor
 
 _SEQUENCE = re.compile(r"([0-9a-f]{64})-([1-9][0-9]*)")
 
 
-def key(request: Request) -> str:
+def key(request: Request, redactor: Redactor = BUILT_IN) -> str:
     """The 64 hex digits that name the recording of ``request``.
 
     The rule is that of OGX's recordings: Python's default JSON separators and ASCII escapes over sorted keys, the path
-    of the URL as ``endpoint``, and ``test_id`` there even when null, but left out for model listings. Secrets in the
-    body are redacted first, so that what is on disk hashes as what was sent. The query is hashed where there is one.
+    of the URL as ``endpoint``, and ``test_id`` there even when null, but left out for model listings. Secrets are
+    redacted first, so that what is on disk hashes as what was sent. The query is hashed where there is one.
     """
-    hashed: dict[str, Any] = {"method": request.method, "endpoint": request.path, "body": redact(request.body)}
-    if request.query:
-        hashed["query"] = redact(request.query)
-    if endpoint_of(request.path) != "/v1/models":
-        hashed["test_id"] = request.scope
+    clean = redactor.request(request)
+    hashed: dict[str, Any] = {"method": clean.method, "endpoint": clean.path, "body": clean.body}
+    if clean.query:
+        hashed["query"] = clean.query
+    if endpoint_of(clean.path) != "/v1/models":
+        hashed["test_id"] = clean.scope
     return digest(hashed)
 
 

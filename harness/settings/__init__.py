@@ -2,7 +2,17 @@
 
 from harness.settings.change import change
 from harness.settings.load import check, load
-from harness.settings.model import DEFAULT_UPSTREAM, NO_KEY, Bucket, Match, Mode, NamedUpstream, Place, Settings
+from harness.settings.model import (
+    DEFAULT_UPSTREAM,
+    NO_KEY,
+    Bucket,
+    Match,
+    Mode,
+    NamedUpstream,
+    Place,
+    Redact,
+    Settings,
+)
 from harness.settings.setups import Setup, setup
 from harness.settings.sources import Found, is_given
 from harness.settings.values import parse_mode
@@ -16,6 +26,7 @@ __all__ = [
     "Mode",
     "NamedUpstream",
     "Place",
+    "Redact",
     "Settings",
     "Setup",
     "change",

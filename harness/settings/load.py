@@ -48,6 +48,7 @@ def load(
         upstreams=named_upstreams(table.get("upstreams", {}), environ),
         upstream_parameters=tables.upstream_parameters(table.get("upstream_parameters", [])),
         match=tables.match(table.get("match", {})),
+        redact=tables.redact(table.get("redact", {}), environ),
         keep_equal=values.truth(given.find("keep_equal", "true")),
         cache=values.folder(given.find("cache", "")),
     )

@@ -34,10 +34,28 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The user's own rules for what makes requests equal, from ``[tool.harness.match]``."""
+    """The user's own rules for what makes requests equal, from ``[tool.harness.match]``.
+
+    ``endpoints`` has those for single endpoints, from ``[tool.harness.match."/v1/embeddings"]``.
+    """
 
     ignore: Sequence[str] = ()
     replace: Sequence[tuple[str, str]] = ()
+    presets: Sequence[str] = ()
+    endpoints: Mapping[str, "Match"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Redact:
+    """What is secret beside what is known to be, from ``[tool.harness.redact]``.
+
+    ``patterns`` are regular expressions, ``fields`` names of JSON fields, query parameters and headers, ``values`` the
+    values of the environment variables that it names.
+    """
+
+    patterns: Sequence[str] = ()
+    fields: Sequence[str] = ()
+    values: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +113,8 @@ class Settings:
     speed: float | None = None
     upstreams: Mapping[str, NamedUpstream] = field(default_factory=dict)
     upstream_parameters: Sequence[str] = ()
-    match: Match = Match()
+    match: Match = field(default_factory=Match)
+    redact: Redact = Redact()
     more_recordings: Sequence[Place] = ()
     keep_equal: bool = True
     cache: Path | None = field(default=None, repr=False)

@@ -11,7 +11,7 @@ from harness.errors import SettingsError
 TABLE = (
     *("mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
     *("record_errors", "timings", "speed"),
-    *("upstreams", "upstream_parameters", "match", "setups"),
+    *("upstreams", "upstream_parameters", "match", "redact", "setups"),
 )
 """What ``[tool.harness]`` may hold."""
 

@@ -1,9 +1,11 @@
 """The tables that only the project's file can hold."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import SettingsError
-from harness.settings.model import Match
+from harness.settings.model import Match, Redact
 from harness.settings.sources import checked_table
 
 
@@ -18,17 +20,43 @@ def upstream_parameters(value: Any) -> tuple[str, ...]:
 
 
 def match(value: Any) -> Match:
-    table = checked_table(value, ("ignore", "replace"), "[tool.harness.match]")
+    """``[tool.harness.match]``; a name in it that begins with a slash is an endpoint, with a table of its own."""
+    table = value if isinstance(value, dict) else {}
+    endpoints = {
+        name: _rules(inner, f'[tool.harness.match."{name}"]') for name, inner in table.items() if name.startswith("/")
+    }
+    rest = {name: item for name, item in table.items() if name not in endpoints} if isinstance(value, dict) else value
+    return replace(_rules(rest, "[tool.harness.match]"), endpoints=endpoints)
+
+
+def _rules(value: Any, name: str) -> Match:
+    table = checked_table(value, ("ignore", "replace", "presets"), name)
     try:
         ignore = tuple(as_word(path) for path in as_list(table.get("ignore", [])))
         rules = as_list(table.get("replace", []))
-        replace = tuple((as_word(rule["pattern"]), as_word(rule["placeholder"])) for rule in rules)
+        pairs = tuple((as_word(rule["pattern"]), as_word(rule["placeholder"])) for rule in rules)
+        presets = tuple(as_word(preset) for preset in as_list(table.get("presets", [])))
     except (KeyError, TypeError) as error:
         raise SettingsError(
-            "[tool.harness.match] is not what it should be.",
-            hint='Write ignore = ["path"] and replace = [{pattern = "…", placeholder = "…"}].',
+            f"{name} is not what it should be.",
+            hint='Write ignore = ["path"], replace = [{pattern = "…", placeholder = "…"}] and presets = ["dates"].',
         ) from error
-    return Match(ignore, replace)
+    return Match(ignore, pairs, presets)
+
+
+def redact(value: Any, environ: Mapping[str, str]) -> Redact:
+    """``[tool.harness.redact]``, with the values of the variables that it names."""
+    table = checked_table(value, ("patterns", "fields", "env"), "[tool.harness.redact]")
+    try:
+        patterns, fields, names = (
+            tuple(as_word(word) for word in as_list(table.get(name, []))) for name in ("patterns", "fields", "env")
+        )
+    except TypeError as error:
+        raise SettingsError(
+            "[tool.harness.redact] is not what it should be.",
+            hint='Write patterns = ["ACME-[0-9]+"], fields = ["ssn"] and env = ["ACME_TOKEN"].',
+        ) from error
+    return Redact(patterns, fields, tuple(environ[name].strip() for name in names if environ.get(name, "").strip()))
 
 
 def as_list(value: Any) -> list[Any]:

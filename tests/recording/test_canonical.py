@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import SettingsError
-from harness.recording.canonical import Canonicalizer, endpoint_of, ignoring, replacing
+from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.model import Request
+from harness.recording.rules import ignoring, replacing
 
 LAW = settings(max_examples=100, deadline=None)
 CHAT = "/v1/chat/completions"
