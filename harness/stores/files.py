@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-_STALE_SECONDS = 3600.0
+STALE_SECONDS = 3600.0
 """How old a temporary file must be before it is taken for the remains of a process that was killed."""
 
 _SIGNED = (1 << 63) - 1
@@ -114,7 +114,7 @@ def sweep_remains(directory: Path) -> None:
     """Remove what processes left behind that were killed while they wrote."""
     for path in directory.glob(".*.json.tmp"):
         try:
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 path.unlink()
         except OSError:
             continue  # Another process was quicker, which is as good.

@@ -73,7 +73,7 @@ ROOMS = {
     "stores": Room(
         ours=frozenset({"api", "recording", "errors"}),
         theirs=frozenset({"sqlalchemy"}),
-        alone={"stores.bucket": frozenset({"obstore"})},
+        alone={"stores.bucket": frozenset({"obstore"}), "stores.secret_scan": frozenset({"detect_secrets"})},
     ),
     "backends": Room(
         ours=frozenset({"api", "recording", "errors", "stores.protocol"}),
