@@ -28,6 +28,8 @@ _SHORTEST_SHAPE = 6
 
 _HIDDEN = re.compile(re.escape(PLACEHOLDER))
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n)+[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/_-]{24,}={0,2}")
+_READABLE = re.compile(rb"[ -~]{6}")
+"""What is in any secret of a built-in shape, and in hardly anything that was no text before it was encoded."""
 _PERCENT = re.compile(r"[^\s\"'<>]*%[0-9A-Fa-f]{2}[^\s\"'<>]*")
 _PERCENT_BYTE = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _DEEPEST = 2
@@ -145,6 +147,8 @@ class Redactor:
         """Runs of base64 that hold a secret, as a whole: what is cut out of them could not be put back in place."""
         for run in _BASE64.finditer(text):
             for data in _decodings(run[0]):
+                if not self.patterns and not self.fields and not _READABLE.search(data):
+                    continue
                 inner = self._spans(data.decode("latin-1"), known, depth - 1)
                 if inner:
                     yield run.start(), run.end(), f"{inner[0][2]}, in base64"

@@ -109,11 +109,12 @@ class Verifier:
             return Checked(file, (self._unreadable(file, file.fault),))
         if not file.text.strip():
             return Checked(file, (self._unreadable(file, "the file is empty"),))
-        secrets = tuple(self._secrets(file, [file.text]))
         try:
             document = loads(file.text)
         except RecordingError as error:
-            return Checked(file, (self._unreadable(file, error.message), *secrets))
+            return Checked(file, (self._unreadable(file, error.message), *self._secrets(file, [file.text])))
+        # Without its indentation, which is most of a file and holds nothing.
+        secrets = tuple(self._secrets(file, [json.dumps(document)]))
         try:
             exchange = to_exchange(document)
         except RecordingError as error:
@@ -176,8 +177,7 @@ class Verifier:
 
     def _form(self, file: File, document: Document) -> Iterator[Finding]:
         command = self._command("harness verify --fix", file.place)
-        # Older recordings have their text unescaped; that was their form.
-        if file.text not in (dumps(document), json.dumps(document, indent=2, ensure_ascii=False) + "\n"):
+        if not _is_in_form(file.text, document):
             yield Finding(file.place, Kind.FORM, "not in the form in which it would be written", command, Mend.REWRITE)
         elif in_step(document) is not document:
             request = document["request"]
@@ -273,6 +273,13 @@ class Verifier:
 
 
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
+
+
+def _is_in_form(text: str, document: Document) -> bool:
+    if text == dumps(document):
+        return True
+    # Older recordings have their text unescaped; that was their form.
+    return not text.isascii() and text == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _base(file: File) -> str:

@@ -12,6 +12,15 @@ _GUESSES = frozenset({
     *("Base64 High Entropy String", "Hex High Entropy String", "Secret Keyword", "Public IP (ipv4)"),
     *("Artifactory Credentials", "Twilio API Key"),
 })  # fmt: skip
+_ASSIGNED_KINDS = frozenset({
+    *("IBM Cloud IAM Key", "IBM COS HMAC Credentials", "Cloudant Credentials", "SoftLayer Credentials"),
+})  # fmt: skip
+"""Slow ones, which find what is assigned to a name."""
+_ASSIGNED = re.compile(
+    r"(?i:(?:key|pwd|pw|password|pass|token)[\"'\\\]]{0,4} *[=: >]{1,4} *[\"'\\]{0,2}[\w-]{20}"
+    r"|cloudant\.com|softlayer\.com)"
+)
+"""Whether anything is: a quick look that spares texts the slow ones."""
 _BLOB = re.compile(r"[A-Za-z0-9+/_-]{400,}")
 """Data in base64, which holds any short shape sooner or later."""
 
@@ -32,7 +41,9 @@ def scanner() -> Callable[[str], Iterable[str]]:
 
     def scan(text: str) -> Iterable[str]:
         text = _BLOB.sub("", text)
-        return [str(plugin.secret_type) for plugin in plugins if any(map(_counts, plugin.analyze_string(text)))]
+        skipped = frozenset() if _ASSIGNED.search(text) else _ASSIGNED_KINDS
+        asked = [plugin for plugin in plugins if plugin.secret_type not in skipped]
+        return [str(plugin.secret_type) for plugin in asked if any(map(_counts, plugin.analyze_string(text)))]
 
     return scan
 
