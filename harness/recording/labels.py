@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from harness.recording.model import Json
 
-_CLASS = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*\.[A-Z]\w*")
+_CLASS = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?:\[.*\])?")
+"""A class, by its full name; one with a parameter has it in brackets behind."""
 _FITTING = {
     "chat.completion.chunk": "ChatCompletionChunk",
     "chat.completion": "ChatCompletion",
@@ -27,10 +28,11 @@ def _fault(item: Json) -> str:
     if "__data__" not in item or "__type__" not in item:
         return 'a body has only one of "__type__" and "__data__"'
     label, data = item["__type__"], item["__data__"]
-    if not isinstance(label, str) or not _CLASS.fullmatch(label):
+    match = _CLASS.fullmatch(label) if isinstance(label, str) else None
+    if match is None:
         return f"__type__ {label!r} is not the name of a class"
     said = data.get("object") if isinstance(data, dict) else None
     fitting = _FITTING.get(said) if isinstance(said, str) else None
-    if fitting and label.startswith("openai.types.") and not label.endswith((f".{fitting}", f".Parsed{fitting}")):
+    if fitting and label.startswith("openai.types.") and not match[1].endswith((f".{fitting}", f".Parsed{fitting}")):
         return f"__type__ {label!r} stands on a {said}"
     return ""

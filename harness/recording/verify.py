@@ -232,7 +232,7 @@ class Verifier:
         said = "holds the same as" if same else "answers the same request as"
         # Older recordings of several folders were never one set.
         apart = (
-            not same
+            (not same or _base(checked.file) == _base(twin.file))
             and _base(checked.file) != checked.key
             and place.rpartition("/")[0] != twin.file.place.rpartition("/")[0]
         )
@@ -287,9 +287,10 @@ def _base(file: File) -> str:
     return parse_stem(file.name)[0].rpartition("/")[2]
 
 
-def _best_name(checked: Checked) -> tuple[bool, str]:
-    """Files named by their key first: the other ones are the copies."""
-    return parse_stem(checked.file.name.rpartition("/")[2])[0] != checked.key, checked.file.place
+def _best_name(checked: Checked) -> tuple[bool, bool, str]:
+    """Files named by their key first, then those that an older rule names: the other ones are the copies."""
+    misnamed = any(found.kind is Kind.NAME and found.level is Level.FINDING for found in checked.findings)
+    return _base(checked.file) != checked.key, misnamed, checked.file.place
 
 
 def _same_place(one: Checked, other: Checked) -> bool:

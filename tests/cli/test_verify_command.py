@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from harness.cli.main import cli
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
-from harness.recording.key import key, recording_name
+from harness.recording.key import completion_id, digest, key, recording_name
 from harness.recording.model import Request
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
 from tests.secrets_for_tests import SECRETS
@@ -197,3 +197,27 @@ def test_a_directory_that_is_none_is_a_sentence() -> None:
     done = run("verify")
     assert done.exit_code == 2
     assert "No recordings" in done.output
+
+
+def test_of_two_copies_the_one_that_an_older_rule_names_stays() -> None:
+    file = write("Older")
+    request = json.loads(file.read_text("utf-8"))["request"]
+    plain = {"method": "POST", "endpoint": "/v1/chat/completions", "body": request["body"]}
+    older = file.rename(file.with_name(f"{digest(plain)[:12]}.json"))
+    copy = Path(shutil.copy(older, older.with_name("00-copy.json")))
+
+    assert found() == {(str(copy), "duplicate")}
+
+
+def test_a_recording_of_a_generation_that_did_not_tell_its_test_is_not_misnamed() -> None:
+    file = write("Untold")
+    document = json.loads(file.read_text("utf-8"))
+    plain = {"method": "POST", "endpoint": "/v1/chat/completions", "body": document["request"]["body"]}
+    del document["test_id"]
+    for item in document["response"]["body"]:
+        item["__data__"]["id"] = completion_id(digest(plain))
+    file.write_text(dumps(document), "utf-8")
+    assert found() == set()
+
+    edit(file, messages=[{"role": "user", "content": "Another"}])
+    assert found() == {(str(file), "name")}
