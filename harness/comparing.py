@@ -3,17 +3,11 @@
 What is held is one small card for each recording without a namesake and the outcome of each pair, never the recordings.
 """
 
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from types import TracebackType
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
+from harness.crew import Crew
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer
 from harness.recording.diff import Diff, Pair, Single, compare, dialogue_of, sorted_pairs
@@ -23,15 +17,8 @@ from harness.recording.prices import Prices
 from harness.recording.rules import ignoring
 from harness.stores.reading import Recordings, exchange_of
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many of it are done, and of how many."""
-
-_BATCH = 12
-_WORTH_A_POOL = 240
-"""From how many recordings on, other processes are quicker than they take to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +65,14 @@ def compare_all(old: Recordings, new: Recordings, asked: Asked, progress: Progre
     """Pair the recordings of two sets and compare every pair. Files that are no recordings are in ``unreadable``."""
     try:
         work = 2 * max(len(old.files), len(new.files))
-        with _Crew(asked, work) as crew:
+        with Crew(work, _set_up, asked, asked.processes) as crew:
             return _compared(old, new, asked, crew, progress)
     finally:
         old.close()
         new.close()
 
 
-def _compared(old: Recordings, new: Recordings, asked: Asked, crew: "_Crew", progress: Progress) -> Diff:
+def _compared(old: Recordings, new: Recordings, asked: Asked, crew: Crew, progress: Progress) -> Diff:
     sides = (old, new)
     total = _Outcome()
     keyed, matching, scopes = _paired(sides, asked, crew, progress, total)
@@ -120,7 +107,7 @@ Scopes: TypeAlias = tuple[Mapping[str, str | None], Mapping[str, str | None]]
 
 
 def _paired(
-    sides: tuple[Recordings, Recordings], asked: Asked, crew: "_Crew", progress: Progress, total: _Outcome
+    sides: tuple[Recordings, Recordings], asked: Asked, crew: Crew, progress: Progress, total: _Outcome
 ) -> tuple[list[Match], Matching, Scopes]:
     """The pairs by name, the others by their cards, and the scopes of those that were read for it."""
     keyed: list[Match] = []
@@ -220,57 +207,3 @@ def _compare_one(job: _Job, outcome: _Outcome) -> None:
     if bench.asked.dialogues and pair.cls != "equal":
         pair = replace(pair, dialogue=dialogue_of(old, new))
     outcome.pairs.append(pair)
-
-
-# Processes.
-
-
-class _Crew(AbstractContextManager["_Crew"]):
-    """Works on batches in other processes when there is much to do, else in this one; a few batches wait at most."""
-
-    def __init__(self, asked: Asked, work: int) -> None:
-        count = asked.processes or _processors()
-        self._pool: ProcessPoolExecutor | None = None
-        self._waiting = 2 * count + 1
-        if count > 1 and work >= _WORTH_A_POOL:
-            # Spawned, for a process with threads (a progress bar has one) must not fork.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_set_up, initargs=(asked,))
-        else:
-            _set_up(asked)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def work(self, function: Callable[[list[T]], R], items: Iterable[T]) -> Iterator[R]:
-        """What ``function`` makes of every batch, in order."""
-        batches = _batched(items)
-        if self._pool is None:
-            yield from map(function, batches)
-            return
-        running: deque[Future[R]] = deque()
-        for batch in batches:
-            running.append(self._pool.submit(function, batch))
-            if len(running) >= self._waiting:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-
-    def each(self, function: Callable[[list[T]], list[R]], items: Iterable[T]) -> Iterator[R]:
-        """What ``function`` makes of every item, in order."""
-        for batch in self.work(function, items):
-            yield from batch
-
-
-def _processors() -> int:
-    """How many processors this process may use, which the system does not tell everywhere."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _batched(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(items)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch

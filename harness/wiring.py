@@ -28,6 +28,7 @@ from harness.recording.presets import preset
 from harness.recording.redact import Redactor
 from harness.recording.rules import EVERYWHERE, Rule, ignoring, replacing
 from harness.recording.secret_patterns import secret_shape
+from harness.recording.verify import Verifier
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
 from harness.settings import Bucket, Match, Mode, Place, Settings
@@ -36,6 +37,7 @@ from harness.stores.directory import DirectoryStore
 from harness.stores.facts import Facts, facts_file
 from harness.stores.index import index_facts
 from harness.stores.protocol import RecordingStore, StateStore
+from harness.stores.secret_scan import is_installed, scanner
 from harness.stores.several import SeveralStores
 
 
@@ -108,6 +110,12 @@ def redactor_of(settings: Settings) -> Redactor:
         frozenset(name.lower() for name in secret.fields),
         (*secret.values, *key),
     )
+
+
+def verifier_of(settings: Settings, place: str, *, looks_for_secrets: bool = True) -> Verifier:
+    """What looks at recordings in ``place``, as the user writes it; with detect-secrets where that is installed."""
+    scanners = [scanner()] if looks_for_secrets and is_installed() else []
+    return Verifier(place, canonicalizer_of(settings), redactor_of(settings), scanners)
 
 
 def open_store(settings: Settings, canonicalizer: Canonicalizer | None = None) -> RecordingStore:

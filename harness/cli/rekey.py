@@ -1,5 +1,6 @@
 """``harness rekey``: files get the name of what they hold."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,10 +24,10 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
 
     Exit code: 0 all have their names, 1 some cannot have theirs, 2 nothing could be read.
     """
+    from harness.checking import check_all
     from harness.recording.rekey import renamings
-    from harness.recording.verify import Verifier
     from harness.stores.housekeeping import places, read, rename
-    from harness.wiring import canonicalizer_of, redactor_of
+    from harness.wiring import verifier_of
 
     settings = settings_from({})
     folders = list(dict.fromkeys(path if path.is_dir() else path.parent for path in paths)) or [settings.directory]
@@ -35,8 +36,9 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
     for folder in folders:
         if not folder.is_dir():
             raise click.UsageError(f"No recordings: {folder} is not a directory.")
-        verifier = Verifier(str(folder), canonicalizer_of(settings), redactor_of(settings))
-        found = renamings(verifier.check(file) for file in read(folder, places(folder)))
+        make = partial(verifier_of, settings, str(folder), looks_for_secrets=False)
+        names = places(folder)
+        found = renamings(check_all(read(folder, names), len(names), make))
         whole = folder in paths or not paths
         found = [renaming for renaming in found if whole or (folder / renaming.old).absolute() in files]
         for renaming in found:

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,17 +115,16 @@ class _Run:
         return "" if shown == Path() else f"{shown.as_posix()}/"
 
     def _of(self, root: Path, files: list[str] | None) -> list["Finding"]:
-        from harness.recording.verify import Verifier
+        from harness.checking import check_all
         from harness.stores.housekeeping import places, read, remains
-        from harness.stores.secret_scan import is_installed, scanner
-        from harness.wiring import canonicalizer_of
+        from harness.wiring import verifier_of
 
-        scanners = [scanner()] if is_installed() else []
-        verifier = Verifier(self._shown(root), canonicalizer_of(self._settings), self._redactor, scanners)
+        make = partial(verifier_of, self._settings, self._shown(root))
+        verifier = make()
         there = places(root)
         meant = there if files is None else files
         beside = {place.removesuffix(".json") for place in there}
-        found = verifier.together([verifier.check(file) for file in read(root, meant)], beside)
+        found = verifier.together(check_all(read(root, meant), len(meant), make), beside)
         if files is None:
             found += [verifier.left_over(place) for place in remains(root)]
         return [*found, *self._old(verifier, root, meant)]

@@ -33,7 +33,7 @@ AIOHTTP_SERVER = frozenset({"aiohttp.web", "aiohttp.hdrs", "aiohttp.typedefs", "
 PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
 BELOW_THE_DOORS = PURE | {
-    *("wiring", "running", "comparing", "settings", "stores", "report", "errors", "ambient", "harness"),
+    *("wiring", "running", "comparing", "checking", "settings", "stores", "report", "errors", "ambient", "harness"),
 }
 
 
@@ -91,7 +91,10 @@ ROOMS = {
         theirs=AIOHTTP_SERVER | {"sqlalchemy", "platformdirs"},
     ),
     # Two whole sets of recordings compared, over several processes.
-    "comparing": Room(ours=frozenset({"recording", "stores", "errors"})),
+    "comparing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
+    # One set looked at, over several processes, which both have in common.
+    "checking": Room(ours=frozenset({"recording", "errors", "crew"})),
+    "crew": Room(),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # What surrounds a call that is answered in-process, and the transports that are answered so.
     "ambient": Room(ours=frozenset({"running"})),
