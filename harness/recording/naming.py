@@ -48,7 +48,8 @@ def naming(base: str, document: Document, key: str = "") -> Naming:
 def _is_of_untold_test(base: str, document: Document, older: Sequence[str]) -> bool:
     """Whether a file may be named for a test that it does not tell, as OGX's were for a while.
 
-    Their completions were still numbered by the older rule: that shows whether the request is the one that was asked.
+    The ids of their completions were normalized, by the older rule: that shows whether the request is the one that was
+    asked.
     """
     if "test_id" in document or not _DIGEST.fullmatch(base):
         return False
@@ -58,10 +59,10 @@ def _is_of_untold_test(base: str, document: Document, older: Sequence[str]) -> b
 
 
 def _id_of(item: Json) -> str:
-    """The normalized id of a completion or a chunk; empty where there is none."""
+    """The id of a completion or a chunk; empty where there is none."""
     data = item.get("__data__") if isinstance(item, dict) else None
     id = data.get("id") if isinstance(data, dict) else None
-    return id if isinstance(id, str) and id.startswith("rec-") else ""
+    return id if isinstance(id, str) else ""
 
 
 def _older(document: Document) -> Iterator[Json]:

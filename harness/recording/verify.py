@@ -19,7 +19,7 @@ from harness.recording.format import Document, dumps, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.labels import wrong_labels
 from harness.recording.model import Exchange
-from harness.recording.naming import Naming, is_listing_name, naming
+from harness.recording.naming import Naming, naming
 from harness.recording.pieces import spelled_out
 from harness.recording.redact import Redactor
 
@@ -216,16 +216,16 @@ class Verifier:
         """Files that hold what another holds, or that ask what another of the same number in its sequence asks."""
         groups: dict[object, list[Checked]] = defaultdict(list)
         for checked in files:
-            if checked.key and not is_listing_name(checked.file.name.rpartition("/")[2]):
+            if checked.key:
                 groups[checked.key].append(checked)
         for group in groups.values():
-            kept: list[Checked] = []
+            seen: list[Checked] = []
             for checked in sorted(group, key=_best_name):
-                twin = next((other for other in kept if _same_place(other, checked)), None)
-                if twin is None:
-                    kept.append(checked)
-                else:
-                    yield self._copy(checked, twin)
+                twins = [other for other in seen if _same_place(other, checked)]
+                if twins:
+                    # One that holds the very same says more than one that answers the same request.
+                    yield self._copy(checked, min(twins, key=lambda twin: twin.content != checked.content))
+                seen.append(checked)
 
     def _copy(self, checked: Checked, twin: Checked) -> Finding:
         place, same = checked.file.place, checked.content == twin.content
