@@ -8,15 +8,17 @@ import base64
 import binascii
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 from urllib.parse import quote
 
-from harness.recording.model import Exchange, Json, Request
-from harness.recording.pieces import Edit, Editor, edited, edited_stream, in_chunks
-from harness.recording.secret_patterns import FIELDS, HEADERS, PATTERNS, SecretPattern, field_patterns
+from harness.recording.encoded import in_base64, unescaped, with_texts
+from harness.recording.model import MULTIPART, Exchange, Json, Request
+from harness.recording.pieces import Edit, Editor, applied, edited, edited_stream, in_chunks
+from harness.recording.secret_patterns import HEADERS, PATTERNS, SecretPattern, field_patterns, is_secret_field
 
 PLACEHOLDER = "[redacted]"
 
@@ -27,15 +29,8 @@ _SHORTEST_SHAPE = 6
 """No built-in shape, and no known secret, is found in a shorter text."""
 
 _HIDDEN = re.compile(re.escape(PLACEHOLDER))
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n)+[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/_-]{24,}={0,2}")
-_READABLE = re.compile(rb"[ -~]{6}")
-"""What is in any secret of a built-in shape, and in hardly anything that was no text before it was encoded."""
-_PERCENT = re.compile(r"[^\s\"'<>]*%[0-9A-Fa-f]{2}[^\s\"'<>]*")
-_PERCENT_BYTE = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _DEEPEST = 2
 """How often one encoding may stand inside another."""
-_LONGEST_SHIFTED = 4096
-"""Longer runs of base64 are files, and begin where they begin; before shorter ones a word may stand."""
 
 _Span: TypeAlias = tuple[int, int, str]
 """Where a secret begins and ends, and what kind it is."""
@@ -91,6 +86,7 @@ class Redactor:
             ),
             provider=self.redact(exchange.provider, known),
             metadata=self.redact(exchange.metadata, known),
+            ids=self.redact(dict(exchange.ids), known),
         )
 
     def secrets(self, text: str) -> list[str]:
@@ -116,9 +112,7 @@ class Redactor:
         return found
 
     def _plain(self, text: str, known: tuple[str, ...]) -> Iterator[_Span]:
-        folded = text.lower()
-        hinted = [shape for hint, shape in self._hints if hint in folded]
-        shapes = [*self._unhinted, *dict.fromkeys(hinted)]
+        shapes = [*self._unhinted, *self._hinted(text)]
         shown = _shown(text) if shapes or known else ()
         for secret in known:
             for start, end in shown if secret in text else ():
@@ -127,32 +121,30 @@ class Redactor:
                     yield at, at + len(secret), "known secret"
                     at = text.find(secret, at + len(secret), end)
         for shape in shapes:
-            group = "secret" if "secret" in shape.expression.groupindex else 0
             for start, end in shown:
-                for match in shape.expression.finditer(text, start, end):
-                    if match[group]:
-                        yield *match.span(group), shape.name
+                yield from ((*span, shape.name) for span in shape.spans(text, start, end))
+
+    def _hinted(self, text: str) -> list[SecretPattern]:
+        """The shapes that may be in a text, each once."""
+        folded = text.lower()
+        found = [shape for hint, shape in self._hints if hint in (folded if shape.ignores_case else text)]
+        return list(dict.fromkeys(found))
 
     def _in_percent(self, text: str, known: tuple[str, ...], depth: int) -> Iterator[_Span]:
         """Secrets that come out when ``%2D`` is a dash."""
-        for run in _PERCENT.finditer(text) if "%" in text else ():
-            cells = list(_PERCENT_BYTE.finditer(run[0]))
-            plain = "".join(chr(int(cell[0][1:], 16)) if len(cell[0]) == 3 else cell[0] for cell in cells)
-            for start, end, kind in self._spans(plain, known, depth - 1):
-                first, last = run.start() + cells[start].start(), run.start() + cells[end - 1].end()
+        for run in unescaped(text):
+            for start, end, kind in self._spans(run.text, known, depth - 1):
+                first, last = run.at(start), run.at(end)
                 if not _HIDDEN.search(text, first, last):
                     yield first, last, kind
 
     def _in_base64(self, text: str, known: tuple[str, ...], depth: int) -> Iterator[_Span]:
         """Runs of base64 that hold a secret, as a whole: what is cut out of them could not be put back in place."""
-        for run in _BASE64.finditer(text):
-            for data in _decodings(run[0]):
-                if not self.patterns and not self.fields and not _READABLE.search(data):
-                    continue
-                inner = self._spans(data.decode("latin-1"), known, depth - 1)
-                if inner:
-                    yield run.start(), run.end(), f"{inner[0][2]}, in base64"
-                    break
+        for start, end, texts in in_base64(text):
+            kinds = (kind for said in texts for _, _, kind in self._spans(said, known, depth - 1))
+            kind = next(kinds, None)
+            if kind is not None:
+                yield start, end, f"{kind}, in base64"
 
     def _without_fields(self, value: Json, editor: Editor) -> Json:
         """``value`` without the values of fields that are secret by their names, and without those in binary bodies."""
@@ -165,27 +157,33 @@ class Redactor:
         return pairs if any(new is not value[name] for name, new in pairs.items()) else value
 
     def _field(self, name: str, value: Json, editor: Editor) -> Json:
-        folded = name.lower()
         if name == "__binary__" and isinstance(value, dict) and isinstance(value.get("base64"), str):
             return _binary(value, editor)
-        if folded in self.fields:
+        if name == MULTIPART and isinstance(value, list):
+            parts = [self._part(part, editor) for part in value]
+            return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
+        if name.lower() in self.fields:
             return _hidden(value)
-        if folded in FIELDS and isinstance(value, str) and len(value) >= _SHORTEST and value != PLACEHOLDER:
-            token = re.fullmatch(r"(?=\S*\d)\S+", value) is not None
-            return PLACEHOLDER if folded in HEADERS or token else value
+        if isinstance(value, str) and is_secret_field(name):
+            return PLACEHOLDER if _looks_secret(name.lower(), value) else value
         return self._without_fields(value, editor)
+
+    def _part(self, part: Json, editor: Editor) -> Json:
+        """A part of a form: its name and its value stand beside each other."""
+        if not isinstance(part, dict) or not isinstance(part.get("name"), str) or "value" not in part:
+            return part
+        value = self._field(part["name"], part["value"], editor)
+        return part if value is part["value"] else {**part, "value": value}
 
     @cached_property
     def _hints(self) -> list[tuple[str, SecretPattern]]:
-        shapes = (*PATTERNS, *_FIELDS_IN_TEXT, *field_patterns(self.fields, 1))
+        shapes = (*PATTERNS, *field_patterns(self.fields))
         return [(hint, shape) for shape in shapes for hint in shape.hints]
 
     @cached_property
     def _unhinted(self) -> list[SecretPattern]:
         return [shape for shape in self.patterns if not shape.hints]
 
-
-_FIELDS_IN_TEXT = tuple(field_patterns(FIELDS - {"cookie", "set-cookie"}, _SHORTEST, with_digit=True))
 
 BUILT_IN = Redactor()
 """What is secret where nothing is configured."""
@@ -199,7 +197,7 @@ def redact(value: Json, known: Iterable[str] = ()) -> Json:
 def secrets_of(headers: Mapping[str, str]) -> list[str]:
     """What a request's own headers give away: keys and tokens, without the word before them; names in lower case."""
     values = [value.strip() for name, value in headers.items() if name in HEADERS]
-    return [secret for value in values for secret in (value, value.partition(" ")[2].strip()) if secret]
+    return [secret for value in values if (secret := value.rpartition(" ")[2])]
 
 
 def _settled(value: Json, once: Callable[[Json], Json]) -> Json:
@@ -213,7 +211,7 @@ def _spellings(known: Iterable[str]) -> tuple[str, ...]:
     """Known secrets as they may be spelled in a text; the longest first, for one may be part of another."""
     texts = {secret for secret in known if len(secret) >= _SHORTEST and secret not in PLACEHOLDER}
     texts |= {quote(secret, safe="") for secret in texts} | {json.dumps(secret)[1:-1] for secret in texts}
-    texts |= {secret.replace("/", "\\/") for secret in texts}
+    texts |= {secret.replace("/", "\\/") for secret in texts} | {secret.encode().hex() for secret in texts}
     return tuple(sorted(texts, key=lambda secret: (-len(secret), secret)))
 
 
@@ -230,26 +228,30 @@ def _all_edits(text: str, spans: Callable[[str], list[_Span]]) -> list[Edit]:
     """The edits that take every secret out of a text, those included that show only when others are gone."""
     edits: list[Edit] = []
     while True:
-        current, kept = _after(text, edits)
-        found = [Edit(_back(start, kept), _back(end - 1, kept) + 1, PLACEHOLDER) for start, end, _ in spans(current)]
+        current, *parts = _after(text, edits)
+        found = [
+            Edit(_back(start, *parts), _back(end - 1, *parts) + 1, PLACEHOLDER) for start, end, _ in spans(current)
+        ]
         if not found:
             return edits
         edits = _merged([*edits, *found])
 
 
-def _after(text: str, edits: list[Edit]) -> tuple[str, list[tuple[int, int]]]:
-    """A text after edits, and for each part that stayed where it begins in the new text and where in the old one."""
-    made, kept, at = "", [], 0
+def _after(text: str, edits: list[Edit]) -> tuple[str, list[int], list[int]]:
+    """A text after edits, and of each part that stayed where it begins, in the new text and in the old one."""
+    made, news, olds, at, length = [], [], [], 0, 0
     for edit in [*edits, Edit(len(text), len(text), "")]:
-        kept.append((len(made), at))
-        made += text[at : edit.start] + edit.text
+        news.append(length)
+        olds.append(at)
+        made += [text[at : edit.start], edit.text]
+        length += edit.start - at + len(edit.text)
         at = edit.end
-    return made, kept
+    return "".join(made), news, olds
 
 
-def _back(position: int, kept: list[tuple[int, int]]) -> int:
-    new, old = max(part for part in kept if part[0] <= position)
-    return old + position - new
+def _back(position: int, news: list[int], olds: list[int]) -> int:
+    part = bisect_right(news, position) - 1
+    return olds[part] + position - news[part]
 
 
 def _merged(edits: list[Edit]) -> list[Edit]:
@@ -263,26 +265,23 @@ def _merged(edits: list[Edit]) -> list[Edit]:
     return merged
 
 
-def _decodings(run: str) -> Iterator[bytes]:
-    """What a run of base64 may say, wherever in it the encoded part begins."""
-    letters = re.sub(r"[\r\n=]", "", run).replace("-", "+").replace("_", "/")
-    for shift in range(4) if len(letters) <= _LONGEST_SHIFTED else (0,):
-        part = letters[shift:]
-        part = part[: len(part) - (len(part) % 4 == 1)]
-        try:
-            yield base64.b64decode(part + "=" * (-len(part) % 4))
-        except (binascii.Error, ValueError):
-            continue
-
-
 def _binary(value: dict[str, Json], editor: Editor) -> Json:
     """A binary body whose bytes have no secret; what is not base64 at all stays for the other rules."""
     try:
-        data = base64.b64decode(value["base64"], validate=True).decode("latin-1")
+        data = base64.b64decode(value["base64"], validate=True)
     except (binascii.Error, ValueError):
         return value
-    clean = edited(data, editor)
-    return value if clean is data else {**value, "base64": base64.b64encode(clean.encode("latin-1")).decode()}
+    clean = with_texts(data, lambda text: applied(text, editor))
+    return value if clean is data else {**value, "base64": base64.b64encode(clean).decode()}
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    """Whether a field of this name (in lower case) holds a secret, and not a word or a sentence."""
+    if len(value) < _SHORTEST or value == PLACEHOLDER:
+        return False
+    if name not in HEADERS:
+        return re.fullmatch(r"(?=\S*\d)\S+", value) is not None
+    return "=" in value or ("cookie" not in name and len(value.split()) <= 2)
 
 
 def _hidden(value: Json) -> Json:
