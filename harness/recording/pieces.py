@@ -32,6 +32,9 @@ _SAID_AGAIN = frozenset({
 })  # fmt: skip
 """Strings of chunks that are said whole each time: put end to end they spell nothing."""
 
+_DATA = "data:"
+"""What a line of an event stream begins with that has data."""
+
 _NUMBERS = ("index", "output_index", "content_index", "summary_index")
 """What tells the texts of one chunk apart from those of another; so does the type of an event."""
 
@@ -160,13 +163,19 @@ def _put(value: Json, path: _Path, text: str) -> None:
 
 
 def _decoded(chunk: Json) -> Json:
-    if isinstance(chunk, str) and chunk.startswith("data:"):
-        try:
-            return json.loads(chunk[5:])
-        except ValueError:
-            return chunk
-    return chunk
+    """A chunk as JSON; a line of an event stream whose data is a text as an object with that text."""
+    if not isinstance(chunk, str) or not chunk.startswith(_DATA):
+        return chunk
+    text = chunk.removeprefix(_DATA).removeprefix(" ")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict | list) else {_DATA: text}
 
 
 def _encoded(chunk: Json, value: Json) -> Json:
-    return f"data: {compact(value)}" if isinstance(chunk, str) and not isinstance(value, str) else value
+    if not isinstance(chunk, str) or isinstance(value, str):
+        return value
+    is_text = isinstance(value, dict) and list(value) == [_DATA]
+    return f"{_DATA} {value[_DATA] if is_text else compact(value)}"

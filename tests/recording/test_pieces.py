@@ -55,6 +55,23 @@ def test_lines_of_an_event_stream_are_chunks_too(pieces: list[str]) -> None:
     assert [line for line in changed if not line.startswith("data:")] == [line for line in lines if line[:5] != "data:"]
 
 
+@LAW
+@given(cut_texts, st.booleans())
+def test_data_that_is_text_goes_on_in_the_next_line(pieces: list[str], quoted: bool) -> None:
+    said = [json.dumps(piece) if quoted else piece for piece in pieces]
+    lines = [line for piece in said for line in (f"data: {piece}", "")]
+
+    changed = edited_stream(list(lines), twelve)
+
+    assert len(changed) == len(lines)
+    assert all(line.startswith("data: ") for line in changed[::2])
+    after = [line.removeprefix("data: ") for line in changed[::2]]
+    if not quoted:
+        assert "".join(after) == "".join(pieces).replace("12", "<twelve>")
+    else:
+        assert [json.loads(text) for text in after] == [piece.replace("12", "<twelve>") for piece in pieces]
+
+
 def test_texts_of_several_choices_calls_and_fields_are_not_mixed() -> None:
     def delta(index: int, **said: Any) -> dict[str, Any]:
         return {"choices": [{"index": index, "delta": said}]}
