@@ -11,7 +11,7 @@ from harness.backends.pump import Pump
 from harness.backends.runs import Runs
 from harness.errors import HarnessError, UpstreamError
 from harness.recording.answer import whole_body
-from harness.recording.bodies import response_body
+from harness.recording.bodies import no_body, response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
 from harness.recording.key import key
@@ -83,9 +83,11 @@ class RecordBackend:
 
     async def _whole(self, answer: Answer, take: "_Take") -> Answer:
         must_be_json = endpoint_of(take.call.path) in JSON_ENDPOINTS and answer.status < 400
-        said_type = "" if _has_no_body(take.call.method, answer.status) else answer.media_type
         try:
-            body, media_type = response_body(answer.body or b"", said_type, must_be_json=must_be_json)
+            if _has_no_body(take.call.method, answer.status):
+                body, media_type = no_body(answer.media_type)
+            else:
+                body, media_type = response_body(answer.body or b"", answer.media_type, must_be_json=must_be_json)
         except ValueError:
             take.finish(_refusal(answer))
             return answer

@@ -44,13 +44,13 @@ class UpstreamBackend:
         return await self.send(call)
 
     async def ask(self, call: Call) -> Answer:
-        """The upstream's answer: a stream where it sends one, whatever its status. Raises UpstreamError."""
+        """The upstream's answer: a stream where it sends one; an error as a whole. Raises UpstreamError."""
         route = self._providers.route(call)
         data = route.body if call.raw or call.method not in ("GET", "HEAD", "DELETE") else None
         try:
             response = await self._request(route, data)
             headers, media_type = served(response.headers), response.headers.get("Content-Type", "")
-            if is_stream(media_type):
+            if is_stream(media_type) and response.status < 400:
                 return Answer(response.status, media_type, stream=_pieces(response, route), headers=headers)
             async with response:
                 return Answer(response.status, media_type, await response.read(), headers=headers)

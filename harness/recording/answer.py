@@ -63,7 +63,8 @@ def _body(response: Response, request: Request) -> tuple[str, bytes]:
 def whole_body(response: Response) -> tuple[str, bytes]:
     """The media type and the bytes of an answer that is no stream."""
     bare = content(response.body, response.media_type) if response.media_type is not None else None
-    return response.media_type or JSON_TYPE, encode(response.body) if bare is None else bare
+    media_type = JSON_TYPE if response.media_type is None else response.media_type
+    return media_type, encode(response.body) if bare is None else bare
 
 
 def encode(value: Json) -> bytes:

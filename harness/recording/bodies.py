@@ -85,6 +85,11 @@ def response_body(raw: bytes, content_type: str, *, must_be_json: bool = False) 
     return {BINARY: {"media_type": content_type, "base64": base64.b64encode(raw).decode()}}, content_type
 
 
+def no_body(content_type: str) -> tuple[Json, str | None]:
+    """The same of an answer that has none, whatever its type says of another (RFC 9110, section 9.3.2)."""
+    return {TEXT: ""}, content_type
+
+
 def content(body: Json, media_type: str) -> bytes | None:
     """The bytes that ``response_body`` made a value of; None for a value that is JSON itself.
 

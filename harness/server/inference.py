@@ -51,12 +51,13 @@ async def infer(request: web.Request) -> web.StreamResponse:
 async def pass_on(request: web.Request) -> web.StreamResponse:
     """The same for an endpoint that nobody here knows: any method, path and query, any kind of body."""
     call = await _call(request, _SCOPED.sub("", request.rel_url.raw_path))
-    query = "&".join(sorted(request.rel_url.raw_query_string.split("&")))
-    return await _answer(request, replace(call, query=query, content_type=request.headers.get("Content-Type", "")))
+    return await _answer(request, replace(call, content_type=request.headers.get("Content-Type", "")))
 
 
 async def _call(request: web.Request, path: str) -> Call:
-    return Call(request.method, path, await request.read(), scope_of(request), headers_for_upstream(request))
+    query = "&".join(sorted(request.rel_url.raw_query_string.split("&")))
+    headers = headers_for_upstream(request)
+    return Call(request.method, path, await request.read(), scope_of(request), headers, query=query)
 
 
 async def _answer(request: web.Request, call: Call) -> web.StreamResponse:

@@ -103,6 +103,10 @@ ENDPOINTS: dict[str, tuple[bytes, Callable[[OpenAI], Any]]] = {
     "nothing at all": (said(b"", status=204, media="text/html"), lambda api: raw(api, "DELETE", "/v1/x/y?b=2&a=1")),
     "a page": (said(b"<p>", media="text/html", status=404), lambda api: raw(api, "PATCH", "/v1/x", b"[1, 2]")),
     "a head": (said(b"", media="text/csv"), lambda api: raw(api, "HEAD", "/v1/x")),
+    "an error as a stream": (
+        said(b'event: error\ndata: {"error": "no"}\n\n', media="text/event-stream", status=400),
+        lambda api: raw(api, "POST", "/v1/x", b"{}"),
+    ),
 }
 
 
@@ -125,7 +129,8 @@ def raw(api: OpenAI, method: str, path: str, body: bytes | None = None) -> Got:
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_any_endpoint_is_recorded_and_replayed(tmp_path: Path, name: str) -> None:
     answer, ask = ENDPOINTS[name]
-    seen, files = [], []
+    seen: list[Any] = []
+    files: list[dict[str, str]] = []
     with scripted(answer) as upstream:
         for mode, url in ((Mode.RECORD, upstream.url), (Mode.REPLAY, NOWHERE), (Mode.RECORD, upstream.url)):
             settings = Settings(mode=mode, recordings=tmp_path, upstream=url, responses="upstream", strict=True)
@@ -134,6 +139,8 @@ def test_any_endpoint_is_recorded_and_replayed(tmp_path: Path, name: str) -> Non
                     seen.append(ask(api))
             files.append({file.name: file.read_text() for file in tmp_path.iterdir()})
     assert seen[0] == seen[1] == seen[2]
+    if isinstance(seen[0], Got):
+        assert f"Content-Type: {seen[0].media_type}\r\n" in answer.decode()
     assert files[0] == files[1] == files[2]
     assert len(files[0]) == 1
     assert "127.0.0.1" not in "".join(files[0].values())
@@ -147,6 +154,18 @@ def test_what_goes_upstream_is_what_the_client_sent(tmp_path: Path) -> None:
             raw(api, "PATCH", "/v1/x", b"[1]")
     assert upstream.requests[0][0].startswith("DELETE /v1/x/y%2Fz?a=%20&b=2 HTTP/1.1\r\n")
     assert upstream.requests[1][1] == [1]
+
+
+def test_a_query_of_an_endpoint_that_is_known_goes_along_and_counts(tmp_path: Path) -> None:
+    body = b'{"model": "m", "messages": [], "max_tokens": 1}'
+    with scripted(as_json({"type": "message"})) as upstream:
+        for mode in (Mode.RECORD, Mode.REPLAY):
+            settings = Settings(mode=mode, recordings=tmp_path, upstream=upstream.url)
+            with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x") as api:
+                assert raw(api, "POST", "/v1/messages?beta=true", body).status == 200
+                if mode is Mode.REPLAY:
+                    assert raw(api, "POST", "/v1/messages", body).status == 404
+    assert upstream.requests[-1][0].startswith("POST /v1/messages?beta=true HTTP/1.1\r\n")
 
 
 def test_another_file_is_another_request(tmp_path: Path) -> None:
