@@ -14,7 +14,7 @@ from harness.recording.answer import whole_body
 from harness.recording.bodies import no_body, response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
-from harness.recording.key import key
+from harness.recording.key import key_of_clean
 from harness.recording.model import Exchange, Response
 from harness.recording.normalize import normalizer
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
@@ -113,7 +113,9 @@ class RecordBackend:
     async def save(self, call: Call, key: str, response: Response) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
         exchange = Exchange(call.request, response, provider=self._upstream.provider(call))
-        return await self._runs.save(key, self._redactor.exchange(exchange, self._secrets(call)))
+        # Of a large answer this takes its time, in which others are to be answered.
+        clean = await asyncio.to_thread(self._redactor.exchange, exchange, self._secrets(call))
+        return await self._runs.save(key, clean)
 
     def fail(self, call: Call, key: str, error: HarnessError) -> None:
         """Note that a request brought nothing to record."""
@@ -124,7 +126,7 @@ class RecordBackend:
 
     def key(self, call: Call) -> str:
         """The key of what would be written down for a call: of its request without secrets."""
-        return key(self._redactor.request(call.request, self._secrets(call)), self._redactor)
+        return key_of_clean(self._redactor.request(call.request, self._secrets(call)))
 
     def _secrets(self, call: Call) -> list[str]:
         return [*self._upstream.secrets(call), *secrets_of(call.headers)]

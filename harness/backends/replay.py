@@ -13,7 +13,7 @@ from harness.errors import BrokenOff, RecordingError, RecordingNotFound
 from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
-from harness.recording.key import key
+from harness.recording.key import key, key_of_clean
 from harness.recording.lookup import nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
 from harness.recording.near_miss import miss_error, near_miss
@@ -137,7 +137,7 @@ class ReplayBackend:
         return self._redactor.request(call.request, secrets_of(call.headers))
 
     def _look_up(self, request: Request) -> _Known | None:
-        name = key(request, self._redactor)
+        name = key_of_clean(request)
         names = self._store.find(name)
         by_key = bool(names)
         if not names and not self._strict:
@@ -171,7 +171,7 @@ class ReplayBackend:
         likely = self._store.nearest(request, _LIKELY)
         return miss_error(
             request,
-            key=key(request, self._redactor),
+            key=key_of_clean(request),
             where=self._store.where,
             entries=entries,
             nearest=near_miss(request, likely, self._canonicalizer),

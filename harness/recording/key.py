@@ -19,12 +19,16 @@ def key(request: Request, redactor: Redactor = BUILT_IN) -> str:
     of the URL as ``endpoint``, and ``test_id`` there even when null, but left out for model listings. Secrets are
     redacted first, so that what is on disk hashes as what was sent. The query is hashed where there is one.
     """
-    clean = redactor.request(request)
-    hashed: dict[str, Any] = {"method": clean.method, "endpoint": clean.path, "body": clean.body}
-    if clean.query:
-        hashed["query"] = clean.query
-    if endpoint_of(clean.path) != "/v1/models":
-        hashed["test_id"] = clean.scope
+    return key_of_clean(redactor.request(request))
+
+
+def key_of_clean(request: Request) -> str:
+    """The key of a request whose secrets are redacted already."""
+    hashed: dict[str, Any] = {"method": request.method, "endpoint": request.path, "body": request.body}
+    if request.query:
+        hashed["query"] = request.query
+    if endpoint_of(request.path) != "/v1/models":
+        hashed["test_id"] = request.scope
     return digest(hashed)
 
 
