@@ -16,6 +16,7 @@ from harness.stores.state_schema import events as kept_events
 from harness.stores.state_schema import response_items, responses
 from harness.stores.state_transactions import deletes
 
+
 class ResponsesState(LeasesState):
     """The part of a state that turns need."""
 
