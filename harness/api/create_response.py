@@ -166,7 +166,7 @@ def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) 
         if body.get(name) is not None and body[name] is not False:
             raise InvalidRequest(
                 f"'{name}' is not served by the harness.",
-                hint="Leave it out.",
+                hint="Leave it out, or have the provider's own Responses API: harness serve --responses upstream.",
                 param=name,
                 code="unsupported_parameter",
             )

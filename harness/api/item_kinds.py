@@ -152,8 +152,13 @@ class Kind(NamedTuple):
 
 
 def _kind(prefix: str, optional: str = "", *, status: Any = None, has_status: bool = True, **required: Any) -> Kind:
-    """A kind with the keys ``required``, by their types, those named in ``optional``, and a status of this type."""
-    fields: dict[str, Any] = {name: (wanted, ...) for name, wanted in required.items()}
+    """A kind with the keys ``required``, by their types, those named in ``optional``, and a status of this type.
+
+    A type with a default, as a pair, is that of a key that need not be there.
+    """
+    fields: dict[str, Any] = {
+        name: wanted if isinstance(wanted, tuple) else (wanted, ...) for name, wanted in required.items()
+    }
     fields |= dict.fromkeys(optional.split(), (Any, None))
     if status is not None:
         fields["status"] = (status | None, None)
@@ -182,7 +187,10 @@ KINDS: Mapping[str, Kind] = {
     "function_call": _kind(
         "fc", f"{_CALLED} parsed_arguments", status=_Status, call_id=_Name, name=_Name, arguments=str
     ),
-    "function_call_output": _kind("fco", f"{_MADE} name namespace", status=_Status, call_id=_Name, output=_Output),
+    # What a tool says that no model called has no call's id. No turn can tell a model of it.
+    "function_call_output": _kind(
+        "fco", f"{_MADE} name namespace", status=_Status, call_id=(_Name | None, None), output=_Output
+    ),
     "custom_tool_call": _kind("ctc", _CALLED, status=_Status, call_id=_Name, name=_Name, input=str),
     "custom_tool_call_output": _kind("ctco", _MADE, status=_Status, call_id=_Name, output=_Output),
     "reasoning": Kind("rs", Reasoning, has_status=False),

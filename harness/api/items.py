@@ -27,6 +27,15 @@ def parse_items(value: Any, param: str, new_id: NewId) -> list[dict[str, Any]]:
     return [_item(item, f"{param}[{place}]", new_id) for place, item in enumerate(value)]
 
 
+def parse_input(value: Any, new_id: NewId) -> list[dict[str, Any]]:
+    """The ``input`` of a response: what ``parse_items`` takes, and every output of a function says of which call."""
+    items = parse_items(value, "input", new_id)
+    for place, item in enumerate(items):
+        if item["type"] == "function_call_output" and item.get("call_id") is None:
+            raise missing(f"input[{place}].call_id")
+    return items
+
+
 def _item(item: Any, path: str, new_id: NewId) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise wrong_type(path, ["an object"], item)

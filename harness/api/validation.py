@@ -179,14 +179,14 @@ def _short_list(param: str, error: ErrorDetails, limits: Mapping[str, Any]) -> I
 def _below(param: str, error: ErrorDetails, limits: Mapping[str, Any]) -> InvalidRequest:
     least = limits.get("ge", limits.get("gt"))
     kind = _number(least)
-    wanted = f"a value {'>=' if 'ge' in limits else '>'} {least}"
+    wanted = f"a value {'>=' if 'ge' in limits else '>'} {least:g}"
     return _limit(param, f"{kind} below minimum value", wanted, _bare(error["input"]), f"{kind}_below_min_value")
 
 
 def _above(param: str, error: ErrorDetails, limits: Mapping[str, Any]) -> InvalidRequest:
     most = limits.get("le", limits.get("lt"))
     kind = _number(most)
-    wanted = f"a value {'<=' if 'le' in limits else '<'} {most}"
+    wanted = f"a value {'<=' if 'le' in limits else '<'} {most:g}"
     return _limit(param, f"{kind} above maximum value", wanted, _bare(error["input"]), f"{kind}_above_max_value")
 
 

@@ -10,12 +10,37 @@ from harness.recording.bodies import base_type, request_body
 from harness.recording.model import JSON_TYPE, Request
 
 
+class Session(Protocol):
+    """What a backend holds open to a server."""
+
+    def leave(self) -> None:
+        """Let it end: nothing more is asked of it."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Target:
+    """A server that calls go to in place of the configured upstream.
+
+    Calls that share a target share its session, which the backend opens on first need. Whoever made the target leaves
+    it; a backend that asks nobody has nothing to open.
+    """
+
+    url: str
+    session: Session | None = None
+
+    def leave(self) -> None:
+        if self.session is not None:
+            self.session.leave()
+            self.session = None
+
+
 @dataclass(frozen=True)
 class Call:
     """A request on its way to a backend.
 
     ``raw`` is the body as it came, byte for byte; ``headers`` are those that an upstream is to see, names in lower
-    case. ``target`` is the address of the server that is meant where it is not the configured upstream (an MCP server).
+    case. ``target`` is the server that is meant where it is not the configured upstream (an MCP server).
     ``query`` is the URL's, sorted. ``content_type`` is what the client says that the body is; None where the endpoint
     takes a JSON object, whatever the client says.
     """
@@ -25,7 +50,7 @@ class Call:
     raw: bytes
     scope: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    target: str | None = None
+    target: Target | None = None
     query: str = ""
     content_type: str | None = None
 

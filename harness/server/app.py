@@ -27,6 +27,9 @@ LOCAL_ROUTES: list[tuple[str, str, Handler]] = [
 ROUTES: list[tuple[str, str, Handler]] = [*inference.ROUTES, *LOCAL_ROUTES]
 """Method, path and handler of everything that has a handler of its own; the backend answers anything else."""
 
+_ALSO = "/v1/openai"
+"""What stands before ``/v1`` for clients of a llama-stack of before OGX: it served OpenAI's API below its own."""
+
 _LOCAL_PATHS = r"chat/completions|responses|conversations"
 """Below ``/v1``: where what is not known is not the backend's either, as long as the state answers there."""
 
@@ -45,6 +48,7 @@ def make_app(services: Services) -> web.Application:
     for prefix in ("", SCOPE_PREFIX):
         for method, path, handler in routes:
             add(app, method, prefix + path, handler)
+            add(app, method, prefix + _ALSO + path, handler)
         if services.local_responses:
             app.router.add_route("*", f"{prefix}/v1/{{path:({_LOCAL_PATHS})(/(?s:.*))?}}", not_served)
         for name in ("v1", *services.upstream_names):

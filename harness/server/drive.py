@@ -59,13 +59,21 @@ class Driver:
         Raises HarnessError when there is nothing to ask, or the backend refuses, before anything was emitted.
         """
         turn = Turn(plan)
+        mcp = McpServers(self.backend, servers(plan.wanted.tools), self.scope, self.recordings)
         arriving: AsyncGenerator[Input, None] | None = _just(Begin())
-        while arriving is not None:
-            arriving = await self._feed(turn, arriving, emit)
+        try:
+            while arriving is not None:
+                arriving = await self._feed(turn, mcp, arriving, emit)
+        finally:
+            mcp.leave()
         return turn.response
 
     async def _feed(
-        self, turn: Turn, arriving: AsyncGenerator[Input, None], emit: Callable[[dict[str, Any]], Awaitable[None]]
+        self,
+        turn: Turn,
+        mcp: McpServers,
+        arriving: AsyncGenerator[Input, None],
+        emit: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> AsyncGenerator[Input, None] | None:
         """Feed the turn with what arrives, until it commands something else to wait for: that is what comes back."""
         async with aclosing(arriving):
@@ -77,9 +85,9 @@ class Driver:
                         case Ask(body):
                             return self._ask(body)
                         case ListTools(label):
-                            return self._list(turn.plan, label)
+                            return _list(mcp, label)
                         case CallTool():
-                            return self._call(turn.plan, command)
+                            return self._call(mcp, command)
                         case Keep():
                             return self._keep(turn.plan, command)
                         case Refuse(error):
@@ -101,18 +109,9 @@ class Driver:
         except HarnessError as error:
             yield Failed(error)
 
-    def _mcp(self, plan: Plan) -> McpServers:
-        return McpServers(self.backend, servers(plan.wanted.tools), self.scope, self.recordings)
-
-    async def _list(self, plan: Plan, label: str) -> AsyncGenerator[Input, None]:
+    async def _call(self, mcp: McpServers, command: CallTool) -> AsyncGenerator[Input, None]:
         try:
-            yield Listed(await self._mcp(plan).tools(label))
-        except HarnessError as error:
-            yield Failed(error)
-
-    async def _call(self, plan: Plan, command: CallTool) -> AsyncGenerator[Input, None]:
-        try:
-            output, error = await self._mcp(plan).call(command)
+            output, error = await mcp.call(command)
         except HarnessError as failure:
             yield Failed(failure)
         else:
@@ -135,6 +134,13 @@ class Driver:
         else:
             gone = NotFound(f"Conversation with id '{plan.conversation_id}' was deleted during the turn.")
             yield Kept() if kept else Failed(gone)
+
+
+async def _list(mcp: McpServers, label: str) -> AsyncGenerator[Input, None]:
+    try:
+        yield Listed(await mcp.tools(label))
+    except HarnessError as error:
+        yield Failed(error)
 
 
 async def _just(what: Input) -> AsyncGenerator[Input, None]:

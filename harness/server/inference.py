@@ -15,7 +15,7 @@ from harness.recording.canonical import bare_model
 from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
 from harness.recording.transcript import failure
-from harness.server.context import SCOPE_PREFIX, scope_of, services
+from harness.server.context import scope_of, services
 from harness.server.repeats import Repeats
 from harness.server.stored_completions import keep
 from harness.server.writer import Writer
@@ -44,8 +44,9 @@ def headers_for_upstream(request: web.Request) -> dict[str, str]:
 async def infer(request: web.Request) -> web.StreamResponse:
     """Answer from the backend, whatever was asked: its status, its type, its bytes."""
     resource = request.match_info.route.resource
-    path = resource.canonical.removeprefix(SCOPE_PREFIX) if resource else request.path
-    return await _answer(request, await _call(request, path))
+    path = resource.canonical if resource else request.path
+    # What stands before the last /v1 says how the server is reached, not what is asked.
+    return await _answer(request, await _call(request, path[path.rindex("/v1") :]))
 
 
 async def pass_on(request: web.Request) -> web.StreamResponse:

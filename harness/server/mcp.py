@@ -1,11 +1,11 @@
 """A turn's MCP servers, asked through the backend as the model is: so they are recorded, and replayed, alike."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from harness.api.mcp import McpTool, call_error, call_result, listed_tools
-from harness.backends.protocol import Answer, Backend, Call
+from harness.backends.protocol import Answer, Backend, Call, Target
 from harness.errors import HarnessError, UpstreamError
 from harness.recording.mcp import CALL_PATH, LIST_PATH, call_body, list_body
 from harness.turn.commands import CallTool
@@ -13,14 +13,21 @@ from harness.turn.commands import CallTool
 _FAILED_DEPENDENCY = 424
 
 
-@dataclass(slots=True)
 class McpServers:
-    """The servers of one turn, by their labels. ``recordings`` gathers the names of the recordings that answered."""
+    """The servers of one turn, by their labels. ``recordings`` gathers the names of the recordings that answered.
 
-    backend: Backend
-    servers: dict[str, McpTool]
-    scope: str | None
-    recordings: list[str] = field(default_factory=list)
+    A server is asked in one session, from the first question to the end of the turn: to ``leave``.
+    """
+
+    def __init__(
+        self, backend: Backend, servers: Mapping[str, McpTool], scope: str | None, recordings: list[str]
+    ) -> None:
+        self._backend, self._servers, self._scope, self._recordings = backend, servers, scope, recordings
+        self._targets = {label: Target(server.server_url or "") for label, server in servers.items()}
+
+    def leave(self) -> None:
+        for target in self._targets.values():
+            target.leave()
 
     async def tools(self, label: str) -> list[dict[str, Any]]:
         """A server's tools. Raises HarnessError; where it is the server's fault, it is the 424 that OpenAI answers."""
@@ -52,14 +59,14 @@ class McpServers:
             return None, {"type": "http_error", "code": error.http_status, "message": error.message}
 
     def _url(self, label: str) -> str:
-        return self.servers[label].server_url or ""
+        return self._targets[label].url
 
     async def _send(self, label: str, path: str, body: dict[str, Any]) -> Answer:
         # The client's own headers are for the provider: no MCP server is to see its key.
-        headers, target = self.servers[label].sent_headers, self._url(label)
-        answer = await self.backend.send(Call("POST", path, json.dumps(body).encode(), self.scope, headers, target))
+        headers, target = self._servers[label].sent_headers, self._targets[label]
+        answer = await self._backend.send(Call("POST", path, json.dumps(body).encode(), self._scope, headers, target))
         if answer.recording:
-            self.recordings.append(answer.recording)
+            self._recordings.append(answer.recording)
         return answer
 
 

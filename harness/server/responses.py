@@ -10,7 +10,7 @@ from harness.api import sse
 from harness.api.background import is_running, not_cancellable, not_streamable, parse_retrieve_query
 from harness.api.create_response import CreateResponse, parse_create
 from harness.api.errors import invalid_prefix, missing, not_found
-from harness.api.items import NewId, parse_items
+from harness.api.items import NewId, parse_input
 from harness.api.listing import list_body, paginate, parse_list_query
 from harness.api.validation import is_id
 from harness.errors import InvalidRequest, NotFound, UpstreamError
@@ -148,7 +148,7 @@ async def new_items(request: web.Request, wanted: CreateResponse, history: list[
     """
     given = [] if wanted.input is None else wanted.input
     message = {"type": "message", "role": "user", "content": given}
-    items = parse_items([message] if isinstance(given, str) else given, "input", new_id)
+    items = parse_input([message] if isinstance(given, str) else given, new_id)
     if not items and not history:
         raise missing("input")
     known = {item["id"] for item in history if item.get("id")}

@@ -1,10 +1,9 @@
-"""Responses, what was streamed of those in the background, and leases, in SQL."""
+"""Responses, and what was streamed of those in the background, in SQL."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harness.api.background import is_running
@@ -12,18 +11,13 @@ from harness.api.errors import conversation_locked
 from harness.errors import InvalidRequest
 from harness.stores.protocol import Held, Object
 from harness.stores.state_items import append
+from harness.stores.state_leases import LeasesState, drop, is_leased
 from harness.stores.state_schema import events as kept_events
-from harness.stores.state_schema import leases, response_items, responses
-from harness.stores.state_transactions import Transactions, deletes
-
-_LEASE = text(
-    "INSERT INTO harness_leases (name, holder, until) VALUES (:name, :holder, :until) "
-    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until "
-    "WHERE harness_leases.until < :now OR harness_leases.holder = excluded.holder RETURNING holder"
-)
+from harness.stores.state_schema import response_items, responses
+from harness.stores.state_transactions import deletes
 
 
-class ResponsesState(Transactions):
+class ResponsesState(LeasesState):
     """The part of a state that turns need."""
 
     async def save_turn(
@@ -38,7 +32,7 @@ class ResponsesState(Transactions):
         events: Sequence[Object] | None = None,
     ) -> bool:
         async def work(connection: AsyncConnection) -> bool:
-            if lease is not None and not await _drop(connection, lease) and conversation_id is not None:
+            if lease is not None and not await drop(connection, lease) and conversation_id is not None:
                 raise conversation_locked()
             if conversation_id is not None and not await append(connection, conversation_id, new_items):
                 return False
@@ -87,7 +81,7 @@ class ResponsesState(Transactions):
     async def end_response(self, response_id: str, ending: Object, *, if_unheld: bool = False) -> Object | None:
         async def work(connection: AsyncConnection) -> Object | None:
             found = await _locked(connection, response_id)
-            if not is_running(found) or (if_unheld and await _is_leased(connection, response_id)):
+            if not is_running(found) or (if_unheld and await is_leased(connection, response_id)):
                 return found
             ended = {**(found or {}), **ending}
             await _change(connection, response_id, ended)
@@ -111,39 +105,6 @@ class ResponsesState(Transactions):
         # Its events and its items go with it: ON DELETE CASCADE.
         statement = delete(responses).where(responses.c.id == response_id)
         return await self._write(lambda connection: deletes(connection, statement))
-
-    async def take_lease(self, name: str, holder: str, seconds: float) -> bool:
-        now = time.time()
-        row = {"name": name, "holder": holder, "until": now + seconds, "now": now}
-
-        async def work(connection: AsyncConnection) -> bool:
-            return (await connection.execute(_LEASE, row)).first() is not None
-
-        return await self._write(work)
-
-    async def renew_lease(self, name: str, holder: str, seconds: float) -> bool:
-        longer = update(leases).where(leases.c.name == name, leases.c.holder == holder)
-
-        async def work(connection: AsyncConnection) -> bool:
-            return (await connection.execute(longer.values(until=time.time() + seconds))).rowcount > 0
-
-        return await self._write(work)
-
-    async def is_leased(self, name: str) -> bool:
-        return await self._read(lambda connection: _is_leased(connection, name))
-
-    async def drop_lease(self, name: str, holder: str) -> None:
-        await self._write(lambda connection: _drop(connection, Held(name, holder)))
-
-
-async def _drop(connection: AsyncConnection, lease: Held) -> bool:
-    statement = delete(leases).where(leases.c.name == lease.name, leases.c.holder == lease.holder)
-    return await deletes(connection, statement)
-
-
-async def _is_leased(connection: AsyncConnection, name: str) -> bool:
-    runs = exists().where(and_(leases.c.name == name, leases.c.until >= time.time()))
-    return bool(await connection.scalar(select(runs)))
 
 
 async def _locked(connection: AsyncConnection, response_id: str) -> Object | None:

@@ -3,6 +3,8 @@
 The tables' names begin with ``harness_``, so that a database may hold other things as well.
 """
 
+from collections.abc import Callable
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    exists,
     func,
     insert,
     inspect,
@@ -25,8 +28,11 @@ from sqlalchemy import (
 from harness.errors import SettingsError
 from harness.stores.state_engine import shown
 
-VERSION = 1
-"""Of this schema. A change that older code cannot read or write raises it."""
+VERSION = 2
+"""Of this schema. A change that older code cannot read or write raises it, and gets a step in ``_MIGRATIONS``."""
+
+PAGE = 500
+"""How many rows a migration holds in memory."""
 
 _POSTGRES_LOCK = 7_310_582_401
 """Any number that no one else takes: PostgreSQL lets one client at a time create the tables."""
@@ -107,7 +113,10 @@ counters = Table(
 
 
 def prepare(connection: Connection) -> None:
-    """Create what is not there, within one transaction. Raises SettingsError for a schema newer than ours."""
+    """Create what is not there and bring what is there up to date, within one transaction.
+
+    Raises SettingsError for a schema newer than ours.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
     found = _version(connection)
@@ -118,7 +127,9 @@ def prepare(connection: Connection) -> None:
             hint="Upgrade with: pip install --upgrade harness. Or name another place for the state.",
         )
     TABLES.create_all(connection)
-    if found is None:
+    for version in range(VERSION if found is None else found, VERSION):
+        _MIGRATIONS[version](connection)
+    if found != VERSION:
         connection.execute(insert(schema), {"version": VERSION})
 
 
@@ -127,3 +138,20 @@ def _version(connection: Connection) -> int | None:
         return None
     found: int | None = connection.scalar(select(func.max(schema.c.version)))
     return found
+
+
+def _fill_response_items(connection: Connection) -> None:
+    """Version 1 began without a table of what responses put out: it is in the responses as well."""
+    unfilled = ~exists().where(response_items.c.response_id == responses.c.id)
+    page, last = select(responses.c.id, responses.c.data).where(unfilled).order_by(responses.c.id).limit(PAGE), ""
+    while rows := connection.execute(page.where(responses.c.id > last)).all():
+        last = rows[-1].id
+        filled = [
+            {"response_id": row.id, "id": item["id"], "data": item} for row in rows for item in row.data["output"]
+        ]
+        if filled:
+            connection.execute(insert(response_items), filled)
+
+
+_MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _fill_response_items}
+"""What makes the schema of one version that of the next, once every table is there."""

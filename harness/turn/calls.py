@@ -26,9 +26,9 @@ def check_calls(items: Iterable[dict[str, Any]]) -> None:
             calls.add((kind, item["call_id"]))
             unanswered[kind, item["call_id"]] = None
         elif kind in _OUTPUTS:
-            call = (_OUTPUTS[kind], item["call_id"])
+            call = (_OUTPUTS[kind], item.get("call_id") or "")
             if call not in calls:
-                raise _fault(f"No tool call found for {_CALLS[call[0]]} output with call_id {item['call_id']}.")
+                raise _fault(f"No tool call found for {_CALLS[call[0]]} output with call_id {call[1] or 'null'}.")
             unanswered.pop(call, None)
     for kind, call_id in unanswered:
         raise _fault(f"No tool output found for {_CALLS[kind]} {call_id}.")

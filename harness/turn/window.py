@@ -59,7 +59,7 @@ def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:
         if kind in _CALLS:
             open_calls.add(item["call_id"])
         elif kind in _OUTPUTS:
-            open_calls.discard(item["call_id"])
+            open_calls.discard(item.get("call_id"))
     if group:
         yield group
 

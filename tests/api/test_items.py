@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.item_kinds import KINDS, PARTS
-from harness.api.items import parse_items
+from harness.api.items import parse_input, parse_items
 from harness.errors import InvalidRequest
 from harness.turn.ids import Ids
 
@@ -296,3 +296,13 @@ def test_what_an_answer_must_show_is_filled_in() -> None:
     assert output["output"] == [{**image, "detail": "auto"}]
     assert call["status"] == "completed"
     assert shell == given[3]
+
+
+def test_the_output_of_a_tool_that_no_model_called_is_kept_and_is_no_input() -> None:
+    told = {"type": "function_call_output", "id": "fco_1", "status": "completed", "name": "door", "output": "It rang."}
+    for nothing in ({}, {"call_id": None}):
+        assert parsed(told | nothing) == [told | nothing]
+        with pytest.raises(InvalidRequest) as caught:
+            parse_input([{"role": "user", "content": "Hi"}, told | nothing], counted())
+        assert (caught.value.code, caught.value.param) == ("missing_required_parameter", "input[1].call_id")
+    assert refused(told | {"call_id": 5}) == ("invalid_type", "items[0].call_id")

@@ -80,7 +80,7 @@ ROOMS = {
         alone={
             "backends.upstream": frozenset({"aiohttp", "yarl"}),
             "backends.tokens": frozenset({"tiktoken"}),
-            "backends.mcp": frozenset({"mcp", "httpx2"}),
+            "backends.mcp_session": frozenset({"mcp", "httpx2"}),
         },
     ),
     "server": Room(ours=PURE | PROTOCOLS | {"errors"}, theirs=AIOHTTP_SERVER),

@@ -123,7 +123,7 @@ WRONG = [
     asked("string_above_max_length", "metadata.k", "maximum length 512", metadata={"k": "v" * 513}),
     Wrong("POST", CONVERSATIONS, {"metadata": PAIRS}, 400, "object_above_max_properties", "metadata", "at most 16"),
     asked("integer_below_min_value", "max_output_tokens", "Expected a value >= 16", max_output_tokens=15),
-    asked("decimal_above_max_value", "temperature", "Expected a value <= 2", temperature=2.5),
+    asked("decimal_above_max_value", "temperature", "Expected a value <= 2, but got 2.5", temperature=2.5),
     Wrong(
         "GET", f"{CONVERSATIONS}/{{conv}}/items?limit=0", None, 400, "integer_below_min_value", "limit", "value >= 1"
     ),

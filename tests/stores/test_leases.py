@@ -1,7 +1,10 @@
 """Leases: one holder at a time, whichever process asks."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from harness.stores.state import SqlState, open_state
 
@@ -27,6 +30,28 @@ def test_of_many_at_once_one_gets_it(shared_url: str) -> None:
         takers = [store.take_lease("conv_1", f"{number}", 60) for number in range(20) for store in (state, other)]
         # A number stands for one holder in both stores: taken twice by the same, or not at all.
         assert sum(await asyncio.gather(*takers)) in (1, 2)
+        await other.close()
+
+    run(shared_url, script)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_servers_whose_clocks_differ_agree(shared_url: str, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """What ends a lease is the database's clock, so that a server with another one neither steals nor waits."""
+
+    async def script(state: SqlState) -> None:
+        assert await state.take_lease("conv_1", "a", 60)
+        assert await state.take_lease("conv_2", "a", 0.05)
+        true = time.time
+        monkeypatch.setattr(time, "time", lambda: true() + hours * 3600)
+        other = await open_state(shared_url)
+        assert await other.is_leased("conv_1")
+        assert not await other.take_lease("conv_1", "b", 60)
+        await asyncio.sleep(0.06)
+        assert await other.take_lease("conv_2", "b", 60)
+        assert await other.renew_lease("conv_2", "b", 60)
+        monkeypatch.undo()
+        assert not await state.take_lease("conv_2", "a", 60)
         await other.close()
 
     run(shared_url, script)

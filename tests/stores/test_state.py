@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from harness.errors import InvalidRequest, SettingsError
+from harness.stores import state_schema
 from harness.stores.protocol import Object, StateStore
 from harness.stores.state import SqlState, open_state, state_url
 
@@ -292,6 +295,38 @@ def test_a_reopened_state_has_everything(shared_url: str) -> None:
 
     run(write, shared_url)
     run(read, shared_url)
+
+
+def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_first(
+    shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 began without a table of the items that responses put out."""
+    turn: dict[str, Any] = {"input_items": [], "conversation_id": None, "new_items": [], "keep": True}
+    monkeypatch.setattr(state_schema, "PAGE", 5)
+
+    async def write(state: SqlState) -> None:
+        for number in range(21):
+            output = [item(f"msg_{number}"), item("msg_same")] if number % 2 else []
+            await state.save_turn({"id": f"resp_{number}", "output": output}, **turn)
+
+    async def main() -> None:
+        engine = create_async_engine(shared_url)
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP TABLE harness_response_items"))
+            await connection.execute(text("UPDATE harness_schema SET version = 1"))
+        states = await asyncio.gather(*(open_state(shared_url) for _ in range(3)))
+        for state in states:
+            assert await state.output_item("msg_19") == item("msg_19")
+            assert await state.output_item("msg_same") == item("msg_same")
+            assert await state.output_item("msg_0") is None
+            await state.close()
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT count(*) FROM harness_response_items")) == 20
+            assert list(await connection.scalars(text("SELECT version FROM harness_schema"))) == [1, 2]
+        await engine.dispose()
+
+    run(write, shared_url)
+    asyncio.run(main())
 
 
 def test_a_file_of_a_newer_harness_is_refused_and_left_alone(tmp_path: Path) -> None:

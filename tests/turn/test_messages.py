@@ -192,6 +192,10 @@ def test_calls_with_their_outputs_are_taken(items: list[dict[str, Any]]) -> None
 @pytest.mark.parametrize(
     ("items", "said"),
     [
+        (
+            [{"type": "function_call_output", "output": "x"}],
+            "No tool call found for function call output with call_id null.",
+        ),
         ([output("a")], "No tool call found for function call output with call_id a."),
         ([output("a"), call("a")], "No tool call found for function call output with call_id a."),
         ([custom_output("a")], "No tool call found for custom tool call output with call_id a."),
