@@ -92,8 +92,8 @@ ROOMS = {
     ),
     # Two whole sets of recordings compared, over several processes.
     "comparing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
-    # One set looked at, over several processes, which both have in common.
-    "checking": Room(ours=frozenset({"recording", "errors", "crew"})),
+    # Sets looked at and mended, over several processes, which both have in common.
+    "checking": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
     "crew": Room(),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # What surrounds a call that is answered in-process, and the transports that are answered so.
