@@ -1,19 +1,121 @@
-"""Recordings looked at one by one, however many, spread over the processors."""
+"""Recordings of directories looked at, however many, spread over the processors; and mended."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.crew import Crew
-from harness.recording.verify import Checked, File, Verifier
+from harness.errors import RecordingError
+from harness.recording.findings import Checked, File, Finding, Level, Mend
+from harness.recording.key import parse_stem
+from harness.recording.redact import Redactor
+from harness.recording.rekey import Renaming, renamings
+from harness.recording.verify import Verifier
+from harness.stores.history import commit_times, restorable
+from harness.stores.housekeeping import places, read, remains, remove, rewrite
+
+_DAY = 24 * 3600
 
 _verifiers: list[Verifier] = []
 
 
-def check_all(files: Iterable[File], count: int, make: Callable[[], Verifier]) -> list[Checked]:
-    """What there is to say of each of ``count`` files alone, in order, without their texts.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A directory, and which files below it are meant. ``is_whole``: all of them."""
 
-    ``make`` makes a verifier, in every process its own: it is a function that pickles.
+    root: Path
+    names: Sequence[str]
+    is_whole: bool
+
+    @property
+    def shown(self) -> str:
+        """The directory as a user here would write it, with a slash at its end; nothing for the current one."""
+        here = Path.cwd()
+        inside = self.root.absolute().relative_to(here) if self.root.absolute().is_relative_to(here) else self.root
+        return "" if inside == Path() else f"{inside.as_posix()}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How many days a recording may be old, and how much it matters when it is older."""
+
+    days: int
+    level: Level
+
+
+def targets(paths: Sequence[Path], usual: Path) -> list[Target]:
+    """What is to be looked at: each directory, and files by their directories; ``usual``, where nothing is named.
+
+    Of a file below ``usual`` that is its directory. Raises RecordingError for a directory that is not there.
     """
+    folders = [path for path in paths if path.is_dir()] or ([] if paths else [usual])
+    for folder in folders:
+        if not folder.is_dir():
+            raise RecordingError(f"No recordings: {folder} is not a directory.", hint="Name a directory of recordings.")
+    files: dict[Path, list[str]] = {}
+    for path in (path for path in paths if not path.is_dir()):
+        root = usual if path.absolute().is_relative_to(usual.absolute()) else path.parent
+        files.setdefault(root, []).append(path.absolute().relative_to(root.absolute()).as_posix())
+    return [
+        *(Target(folder, places(folder), is_whole=True) for folder in folders),
+        *(Target(root, names, is_whole=False) for root, names in files.items()),
+    ]
+
+
+def findings_of(target: Target, make: Callable[[], Verifier], ages: Sequence[Age] = ()) -> list[Finding]:
+    """Everything that is wrong or odd with what is meant, by files as a user here would write them.
+
+    ``make`` makes a verifier for commands with ``target.shown``, in every process its own: it is a function that
+    pickles. Of ``ages`` the first that a recording is beyond counts. Raises RecordingError where there is no history.
+    """
+    verifier, root = make(), target.root
+    beside = {place.removesuffix(".json") for place in (target.names if target.is_whole else places(root))}
+    checked = check_all(read(root, target.names), len(target.names), make)
+    is_any_lost = any(finding.is_lost for one in checked for finding in one.findings)
+    found = verifier.together(checked, beside, restorable(root) if is_any_lost else ())
+    if target.is_whole:
+        found += [verifier.left_over(place) for place in remains(root)]
+    found += _old(verifier, target, ages)
+    return [replace(finding, file=target.shown + finding.file) for finding in found]
+
+
+def _old(verifier: Verifier, target: Target, ages: Sequence[Age]) -> Iterator[Finding]:
+    times: Mapping[str, int] = commit_times(target.root) if ages else {}
+    now = time.time()
+    for place in target.names:
+        days = int((now - times.get(place, now)) // _DAY)
+        over = next((age for age in ages if days > age.days), None)
+        if over is not None:
+            yield verifier.old(place, days, over.days, over.level)
+
+
+def mend(findings: Sequence[Finding], redactor: Redactor) -> list[str]:
+    """Do what is safe about findings of files as seen from here; the files that were mended. Raises RecordingError."""
+    lost = {finding.file for finding in findings if finding.is_lost}
+    to_remove = {finding.file for finding in findings if finding.mend is Mend.REMOVE}
+    to_rewrite = {finding.file for finding in findings if finding.mend is Mend.REWRITE} - to_remove - lost
+    for file in sorted(to_remove):
+        remove(Path(file))
+    for file in sorted(to_rewrite):
+        rewrite(Path(file), redactor)
+    return sorted(to_remove | to_rewrite)
+
+
+def renamings_of(target: Target, make: Callable[[], Verifier]) -> list[Renaming]:
+    """By which names the files that are meant should go; of a sequence, all its files are meant."""
+    names = places(target.root)
+    found = renamings(check_all(read(target.root, names), len(names), make))
+    meant = {_sequence(place) for place in target.names}
+    return [renaming for renaming in found if target.is_whole or _sequence(renaming.old) in meant]
+
+
+def _sequence(place: str) -> str:
+    return parse_stem(place.removesuffix(".json"))[0]
+
+
+def check_all(files: Iterable[File], count: int, make: Callable[[], Verifier]) -> list[Checked]:
+    """What there is to say of each of ``count`` files alone, in order, without their texts."""
     with Crew(count, _set_up, make) as crew:
         return list(crew.each(_check_batch, files))
 

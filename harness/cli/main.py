@@ -18,6 +18,7 @@ _COMMANDS = {
     "explain": ("harness.cli.explain", "explain"),
     "verify": ("harness.cli.verify", "verify"),
     "rekey": ("harness.cli.rekey", "rekey"),
+    "prune": ("harness.cli.prune", "prune"),
 }
 
 

@@ -24,31 +24,19 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
 
     Exit code: 0 all have their names, 1 some cannot have theirs, 2 nothing could be read.
     """
-    from harness.checking import check_all
-    from harness.recording.rekey import renamings
-    from harness.stores.housekeeping import places, read, rename
+    from harness.checking import renamings_of, targets
+    from harness.stores.housekeeping import rename
     from harness.wiring import verifier_of
 
     settings = settings_from({})
-    folders = list(dict.fromkeys(path if path.is_dir() else path.parent for path in paths)) or [settings.directory]
-    files = {path.absolute() for path in paths if not path.is_dir()}
     hindered = False
-    for folder in folders:
-        if not folder.is_dir():
-            raise click.UsageError(f"No recordings: {folder} is not a directory.")
-        make = partial(verifier_of, settings, str(folder), looks_for_secrets=False)
-        names = places(folder)
-        found = renamings(check_all(read(folder, names), len(names), make))
-        whole = folder in paths or not paths
-        found = [renaming for renaming in found if whole or (folder / renaming.old).absolute() in files]
+    for target in targets(paths, settings.directory):
+        make = partial(verifier_of, settings, target.shown, looks_for_secrets=False)
+        found = renamings_of(target, make)
         for renaming in found:
-            told = (
-                f"  cannot be {Path(renaming.new).name}: {renaming.hindrance}"
-                if renaming.hindrance
-                else f"  -> {Path(renaming.new).name}"
-            )
-            click.echo(f"{folder / renaming.old}\n{told}")
+            told = f"cannot be {Path(renaming.new).name}: {renaming.hindrance}" if renaming.hindrance else ""
+            click.echo(f"{target.shown}{renaming.old}\n  {told or f'-> {Path(renaming.new).name}'}")
         hindered = hindered or any(renaming.hindrance for renaming in found)
         if not dry_run:
-            rename(folder, found)
+            rename(target.root, found)
     context.exit(1 if hindered else 0)

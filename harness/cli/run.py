@@ -50,7 +50,7 @@ def run(
     settings = settings_from(flags)
     code, parts = asyncio.run(_run(settings, command, scope))
     log = _log(parts, scope, command)
-    _keep(log, parts, code)
+    _keep(log, parts, code, _again(command, scope))
     click.echo("\n".join([f"-- {run_terminal.title(log)} --", *run_terminal.lines(log)]), err=True)
     for report in reports:
         run_file.write(log, report)
@@ -109,22 +109,31 @@ def _has_the_terminal() -> bool:
         return False
 
 
+def _again(command: tuple[str, ...], scope: str | None, *flags: str) -> str:
+    scoped = ["--scope", scope] if scope else []
+    return shlex.join(["harness", "run", *flags, *scoped, "--", *command])
+
+
 def _log(parts: "Parts", scope: str | None, command: tuple[str, ...]) -> "RunLog":
     from harness.report.run_log import RunLog, asked
 
-    scoped = ["--scope", scope] if scope else []
-    again = shlex.join(["harness", "run", "--mode", "record-if-missing", *scoped, "--", *command])
     where = str(parts.settings.recordings)
     return RunLog(
         str(parts.settings.mode),
-        f"OPENAI_API_KEY=… {again}",
+        f"OPENAI_API_KEY=… {_again(command, scope, '--mode', 'record-if-missing')}",
         asked=[asked(line, where) for line in parts.journal.lines],
     )
 
 
-def _keep(log: "RunLog", parts: "Parts", code: int) -> None:
-    """Note for ``harness prune`` what a command that passed has used."""
+def _keep(log: "RunLog", parts: "Parts", code: int, again: str) -> None:
+    """Note for ``harness prune`` what a command that passed has used; one that did not pass is nothing to go by."""
+    from harness.pruning import states_of
     from harness.report import last_run
+    from harness.report.coverage import Coverage
 
-    if code == 0 and log.asked and not log.missed():
-        last_run.keep(log, Path.cwd(), kind="command", directories=[str(parts.settings.recordings)])
+    place, here = parts.settings.recordings, Path.cwd()
+    if code != 0 or log.missed():
+        last_run.forget(again, here)
+    elif log.asked and isinstance(place, Path):
+        covered = Coverage(frozenset(one.scope for one in log.asked))
+        last_run.keep(last_run.last_run(again, covered, here, log.used(), {str(place): states_of(place)}), here)

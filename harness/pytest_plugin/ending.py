@@ -11,6 +11,7 @@ from harness.pytest_plugin import options, unused
 from harness.pytest_plugin.run import Run
 
 if TYPE_CHECKING:
+    from harness.report.coverage import Coverage
     from harness.report.run_log import RunLog
 
 WORKERS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
@@ -20,6 +21,10 @@ ENDED: pytest.StashKey["Ended | None"] = pytest.StashKey()
 
 _WORST = ("failed", "error", "skipped", "xfailed", "xpassed", "passed")
 """Which of a test's phases counts as its outcome: the first of these that it has."""
+
+
+_COMMAND = "pytest"
+"""What begins a whole run again."""
 
 
 @dataclass(slots=True)
@@ -78,25 +83,29 @@ def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> N
     config, log = session.config, ended.log
     is_whole = unused.is_whole(config, whole.outcomes, deselected=whole.deselected)
     is_green = whole.exitstatus == pytest.ExitCode.OK
+    covered = unused.coverage(whole.outcomes, whole.scopes, whole=is_whole)
     if options.wants_unused(config):
-        found = unused.find(
-            log,
-            run.settings,
-            directories=whole.directories,
-            scopes=whole.scopes,
-            outcomes=whole.outcomes,
-            whole=is_whole,
-        )
+        found = unused.find(log, run.settings, covered, directories=whole.directories, root=config.rootpath)
         log.unused = unused.files(found, config.rootpath)
         pruned = unused.prune(config, found, is_whole=is_whole, is_green=is_green)
         ended.notes += [pruned] if pruned else []
         if unused.fails(config, found) and is_green:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if is_whole and is_green and whole.parts and not log.missed():
-        from harness.report import last_run
-
-        last_run.keep(log, config.rootpath, kind="pytest", directories=whole.directories)
+    if is_whole and whole.parts:
+        _keep(config, log, whole, covered, is_good=is_green and not log.missed())
     ended.notes += _write(config, log)
+
+
+def _keep(config: pytest.Config, log: "RunLog", whole: _Whole, covered: "Coverage", *, is_good: bool) -> None:
+    """Note for ``harness prune`` what a whole run has used."""
+    from harness.pruning import states_of
+    from harness.report import last_run
+
+    if not is_good:
+        last_run.forget(_COMMAND, config.rootpath)
+        return
+    files = {place: states_of(Path(place)) for place in whole.directories}
+    last_run.keep(last_run.last_run(_COMMAND, covered, config.rootpath, log.used(), files), config.rootpath)
 
 
 def _write(config: pytest.Config, log: "RunLog") -> list[str]:

@@ -1,6 +1,6 @@
 """Recordings that no test asked for: which they are, and their end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +10,10 @@ import pytest
 from harness.pytest_plugin import options
 
 if TYPE_CHECKING:
+    from harness.report.coverage import Coverage
     from harness.report.run_log import RunLog
     from harness.settings import Settings
     from harness.stores.protocol import RecordingStore
-
-_NOT_JOURNALED = "/v1/models"
-"""A listing answers without a line in the journal."""
 
 Unused = list[tuple["RecordingStore", str]]
 """Each with the store that has it."""
@@ -34,31 +32,30 @@ def is_whole(config: pytest.Config, outcomes: Mapping[str, str], *, deselected: 
     return config.rootpath in places or (len(whole) > 1 and set(whole[1:]) <= set(places))
 
 
-def find(
-    log: "RunLog",
-    settings: "Settings",
-    *,
-    directories: Sequence[str],
-    scopes: Mapping[str, str],
-    outcomes: Mapping[str, str],
-    whole: bool,
-) -> Unused:
-    """The recordings of tests that passed which answered nothing; of a whole run, those of tests that are gone too.
+def coverage(outcomes: Mapping[str, str], scopes: Mapping[str, str], *, whole: bool) -> "Coverage":
+    """Which tests a run covered. ``scopes`` are those of tests whose scope is not their node id.
 
-    ``scopes`` are those of tests whose scope is not their node id. What belongs to no test is left alone.
+    Of a ``whole`` run, tests that are gone are covered too. What belongs to no test is not.
     """
-    ran = {scopes.get(test, test) for test, outcome in outcomes.items() if outcome == "passed"}
-    ran -= {scopes.get(test, test) for test, outcome in outcomes.items() if outcome != "passed"}
-    known = {scopes.get(test, test) for test in outcomes}
+    from harness.report.coverage import Coverage
+
+    def scopes_of(tests: Iterable[str]) -> frozenset[str]:
+        return frozenset(scopes.get(test, test) for test in tests)
+
+    passed = scopes_of(test for test, outcome in outcomes.items() if outcome == "passed")
+    others = scopes_of(test for test, outcome in outcomes.items() if outcome != "passed")
+    return Coverage(passed - others, scopes_of(outcomes) if whole else None)
+
+
+def find(log: "RunLog", settings: "Settings", covered: "Coverage", *, directories: Sequence[str], root: Path) -> Unused:
+    """The recordings that a run would have used if anything needed them, of the suite at ``root``."""
+    from harness.pruning import unused_in
+
     used = log.used()
     found: Unused = []
     for place in directories:
         store = _store(Path(place), settings)
-        for entry in store.entries():
-            scope = entry.scope
-            is_gone = whole and scope is not None and "::" in scope and scope not in known
-            if (scope in ran or is_gone) and entry.name not in used.get(place, ()) and entry.path != _NOT_JOURNALED:
-                found.append((store, entry.name))
+        found += [(store, entry.name) for entry in unused_in(store, used.get(place, ()), covered, root)]
     return found
 
 

@@ -1,12 +1,18 @@
-"""The labels in recordings (``__type__``): whether they fit what they stand on."""
+"""What a response says of its own body: its labels (``__type__``), and that it is a stream. Whether they fit it."""
 
 import re
 from collections.abc import Iterator
 
+from harness.recording.canonical import CHUNKED
 from harness.recording.model import Json
 
 _CLASS = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?:\[.*\])?")
 """A class, by its full name; one with a parameter has it in brackets behind."""
+_PACKAGES = re.compile(
+    r"openai|anthropic|ollama|llama_stack\w*|llama_api_client|ogx\w*|google|mcp|cohere|groq|mistralai|together|fireworks"
+    r"|cerebras|litellm|huggingface_hub|vllm|botocore|ibm_watsonx_ai|harness"
+)
+"""Whose classes answers are: providers' clients, and OGX's own under each of its names."""
 _FITTING = {
     "chat.completion.chunk": "ChatCompletionChunk",
     "chat.completion": "ChatCompletion",
@@ -16,10 +22,20 @@ _FITTING = {
 """The class of OpenAI's that each ``object`` is."""
 
 
-def wrong_labels(body: Json) -> Iterator[str]:
-    """What is wrong with the labels of a response's body, each fault once."""
+def wrong_labels(response: dict[str, Json], endpoint: str) -> Iterator[str]:
+    """What is wrong with what a response says of its body, each fault once."""
+    body = response.get("body")
+    if isinstance(body, list) and not response.get("is_streaming") and _is_stream(body, endpoint):
+        yield 'the pieces of a stream, and "is_streaming" says that it is none'
+    if not isinstance(response.get("is_streaming", False), bool):
+        yield '"is_streaming" is neither true nor false'
     faults = (_fault(item) for item in (body if isinstance(body, list) else [body]))
     yield from dict.fromkeys(fault for fault in faults if fault)
+
+
+def _is_stream(body: list[Json], endpoint: str) -> bool:
+    """Whether a list is chunks, or lines of text."""
+    return bool(body) and (endpoint in CHUNKED or all(isinstance(item, str) for item in body))
 
 
 def _fault(item: Json) -> str:
@@ -31,8 +47,19 @@ def _fault(item: Json) -> str:
     match = _CLASS.fullmatch(label) if isinstance(label, str) else None
     if match is None:
         return f"__type__ {label!r} is not the name of a class"
+    if not _is_known(match[1]):
+        return f"__type__ {label!r} is no class that an answer has"
     said = data.get("object") if isinstance(data, dict) else None
     fitting = _FITTING.get(said) if isinstance(said, str) else None
     if fitting and label.startswith("openai.types.") and not match[1].endswith((f".{fitting}", f".Parsed{fitting}")):
         return f"__type__ {label!r} stands on a {said}"
     return ""
+
+
+def _is_known(name: str) -> bool:
+    """Whether a class is of a known package; of those of OpenAI's client, each is in a module of its own name."""
+    package, *modules, own = name.split(".")
+    if not _PACKAGES.fullmatch(package):
+        return False
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
+    return not name.startswith("openai.types.") or modules[-1] == words

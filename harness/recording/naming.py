@@ -12,6 +12,9 @@ from harness.recording.model import Json
 _LISTING = re.compile(r"models-([0-9a-f]{12,64})-[0-9a-f]{8}")
 _LONG_DECIMAL = re.compile(r"\d+\.\d{4,}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_REPEATED = re.compile(r"(.)\1{8}")
+_FEWEST_DIGITS = 9
+"""A digest has nearly all of the sixteen digits, and none nine times in a row; one in a billion is otherwise."""
 _SHORT = 12
 
 
@@ -20,6 +23,7 @@ class Naming(Enum):
 
     KEY = "the key"
     OLDER = "an older rule"
+    UNTOLD = "an older rule, if for a test that it does not tell"
     NONE = "no rule"
 
 
@@ -41,17 +45,19 @@ def naming(base: str, document: Document, key: str = "") -> Naming:
     listing = _LISTING.fullmatch(base)
     name = listing[1] if listing else base
     older = [digest(value) for value in _older(document)]
-    found = name in older or (len(name) == _SHORT and any(one.startswith(name) for one in older))
-    return Naming.OLDER if found or _is_of_untold_test(base, document, older) else Naming.NONE
+    if name in older or (len(name) == _SHORT and any(one.startswith(name) for one in older)):
+        return Naming.OLDER
+    return Naming.UNTOLD if _is_of_untold_test(base, document, older) else Naming.NONE
 
 
 def _is_of_untold_test(base: str, document: Document, older: Sequence[str]) -> bool:
     """Whether a file may be named for a test that it does not tell, as OGX's were for a while.
 
     The ids of their completions were normalized, by the older rule: that shows whether the request is the one that was
-    asked.
+    asked. Nothing in such a file shows whether its name is: whatever looks like a digest passes.
     """
-    if "test_id" in document or not _DIGEST.fullmatch(base):
+    is_digest = _DIGEST.fullmatch(base) and not _REPEATED.search(base) and len(set(base)) >= _FEWEST_DIGITS
+    if "test_id" in document or not is_digest:
         return False
     body = document["response"].get("body")
     said = {_id_of(item) for item in (body if isinstance(body, list) else [body])} - {""}
@@ -68,8 +74,9 @@ def _id_of(item: Json) -> str:
 def _older(document: Document) -> Iterator[Json]:
     """What OGX's recordings were hashed by, the newest rule first; each also with long decimals rounded."""
     request = document["request"]
-    # Exchanges of tools, and those over plain HTTP clients: what the file has as its request.
+    # Exchanges of tools, and those over plain HTTP clients: what the file has as its request, for a test or for none.
     yield request
+    yield {name: value for name, value in request.items() if name != "test_id"}
     url, body = request.get("url"), request.get("body", request.get("payload"))
     if not isinstance(url, str):
         return

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from harness.recording.findings import Checked
 from harness.recording.key import parse_stem, recording_name
 from harness.recording.naming import is_listing_name
-from harness.recording.verify import Checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,91 +7,24 @@ text; what comes back says for each fault the file, what is wrong, and the comma
 
 import json
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
 
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer, endpoint_of
+from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
 from harness.recording.format import Document, dumps, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.labels import wrong_labels
-from harness.recording.model import Exchange
+from harness.recording.mending import in_order, in_step
+from harness.recording.model import Exchange, Json
 from harness.recording.naming import Naming, naming
 from harness.recording.pieces import spelled_out
 from harness.recording.redact import Redactor
 
 Scanner = Callable[[str], Iterable[str]]
 """Looks for secrets in a text and gives their kinds."""
-
-
-class Kind(StrEnum):
-    """What a finding is about."""
-
-    UNREADABLE = "unreadable"
-    FORM = "form"
-    NAME = "name"
-    TYPE = "type"
-    DUPLICATE = "duplicate"
-    ORPHAN = "orphan"
-    SECRET = "secret"  # noqa: S105 - a word of reports
-    LEFT_OVER = "left over"
-    AGE = "age"
-    MEANING = "meaning"
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    FINDING = "finding"
-    NOTE = "note"
-
-
-class Mend(StrEnum):
-    """What ``--fix`` does about a finding: only what loses nothing."""
-
-    NOTHING = ""
-    REWRITE = "rewrite"
-    REMOVE = "remove"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault of one file: what is wrong, the command that mends it, and what ``--fix`` would do."""
-
-    file: str
-    kind: Kind
-    message: str
-    command: str
-    mend: Mend = Mend.NOTHING
-    level: Level = Level.FINDING
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file as it was read: its place, with slashes, below the directory, and its text; ``fault`` when it has none."""
-
-    place: str
-    text: str = ""
-    fault: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.place.removesuffix(".json")
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What is known of a file after a look at it alone; ``content`` is the digest of all that it holds."""
-
-    file: File
-    findings: tuple[Finding, ...] = ()
-    scope: str | None = None
-    key: str = ""
-    fingerprint: str = ""
-    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,9 +51,9 @@ class Verifier:
         try:
             exchange = to_exchange(document)
         except RecordingError as error:
-            if naming(_base(file), document) is Naming.OLDER:
+            if "url" not in document["request"] and naming(_base(file), document) is not Naming.NONE:
                 told = f"not an exchange over HTTP, which replay passes over ({error.message})"
-                return Checked(file, (self._note(file, Kind.FORM, told, ""), *secrets))
+                return Checked(file, (self._note(file, Kind.FORM, told), *secrets), content=digest(document))
             return Checked(file, (self._unreadable(file, error.message), *secrets))
         return self._exchange(file, document, exchange, secrets)
 
@@ -130,7 +63,7 @@ class Verifier:
             secrets = tuple(self._secrets(file, spelled_out(body)))
         findings = [
             *self._form(file, document),
-            *self._labels(file, document),
+            *self._labels(file, document, endpoint_of(exchange.request.path)),
             *self._name(file, document, holds),
             *secrets,
         ]
@@ -143,20 +76,38 @@ class Verifier:
             digest(document),
         )
 
-    def together(self, files: Sequence[Checked], beside: Collection[str] = ()) -> list[Finding]:
+    def together(
+        self, files: Sequence[Checked], beside: Collection[str] = (), restorable: Collection[str] = ()
+    ) -> list[Finding]:
         """The findings of all files, those that only show in comparison included, in the order of the files.
 
         ``beside`` are names of recordings in the same directory that were not looked at: they count as there.
+        ``restorable`` are the places of files that version control has otherwise.
         """
-        found = [finding for checked in files for finding in checked.findings]
         copies = list(self._duplicates(files))
         told = {finding.file for finding in copies}
-        # That a copy has not the name of what it holds follows from its being one.
-        found = [finding for finding in found if not (finding.kind is Kind.NAME and finding.file in told)]
-        found += copies
-        found += self._orphans(files, beside)
-        found += self._meanings(files, told)
+        found = [*self._alone(files, told), *copies, *self._orphans(files, beside), *self._meanings(files, told)]
+        found = [self._with_command(finding, restorable) for finding in found]
         return sorted(found, key=lambda finding: (finding.file, finding.level, finding.kind))
+
+    def _alone(self, files: Sequence[Checked], copies: Collection[str]) -> Iterator[Finding]:
+        """What was found of each file by itself, as it stands among the others."""
+        named = {(_folder(checked), checked.key): checked for checked in files if _is_named(checked)}
+        for checked in files:
+            twin = named.get((_folder(checked), checked.key))
+            for finding in checked.findings:
+                if finding.kind is not Kind.NAME or finding.level is Level.NOTE:
+                    yield finding
+                elif finding.file not in copies:
+                    # That a copy has not the name of what it holds follows from its being one.
+                    yield finding if twin is None else _without_room(finding, twin)
+
+    def _with_command(self, finding: Finding, restorable: Collection[str]) -> Finding:
+        """What is lost comes back from version control; where that has nothing else, only another recording helps."""
+        if not finding.is_lost or finding.command:
+            return finding
+        verb = "git checkout HEAD --" if finding.file in restorable else "rm"
+        return replace(finding, command=self._command(verb, finding.file))
 
     def left_over(self, place: str) -> Finding:
         """What a process that was killed while it wrote left behind."""
@@ -170,15 +121,23 @@ class Verifier:
     # One file.
 
     def _unreadable(self, file: File, fault: str) -> Finding:
-        return Finding(file.place, Kind.UNREADABLE, fault, self._command("git checkout --", file.place))
+        command = self._command(*file.remedy[:1], file.place, *file.remedy[1:]) if file.remedy else ""
+        return Finding(file.place, Kind.UNREADABLE, fault, command, is_lost=True)
 
-    def _note(self, file: File, kind: Kind, message: str, command: str) -> Finding:
+    def _note(self, file: File, kind: Kind, message: str, command: str = "") -> Finding:
         return Finding(file.place, kind, message, command, level=Level.NOTE)
 
     def _form(self, file: File, document: Document) -> Iterator[Finding]:
         command = self._command("harness verify --fix", file.place)
         if not _is_in_form(file.text, document):
+            twice = _twice(file.text)
+            if twice:
+                yield Finding(file.place, Kind.FORM, f"the key {twice!r} stands twice in one object", is_lost=True)
+                return
             yield Finding(file.place, Kind.FORM, "not in the form in which it would be written", command, Mend.REWRITE)
+        elif in_order(document) is not document:
+            said = "its keys are not in the order in which they would be written"
+            yield Finding(file.place, Kind.FORM, said, command, Mend.REWRITE)
         elif in_step(document) is not document:
             request = document["request"]
             said = (
@@ -186,17 +145,17 @@ class Verifier:
             )
             yield Finding(file.place, Kind.FORM, said, command, Mend.REWRITE)
 
-    def _labels(self, file: File, document: Document) -> Iterator[Finding]:
-        for fault in wrong_labels(document["response"].get("body")):
-            yield Finding(file.place, Kind.TYPE, fault, self._command("git checkout --", file.place))
+    def _labels(self, file: File, document: Document, endpoint: str) -> Iterator[Finding]:
+        for fault in wrong_labels(document["response"], endpoint):
+            yield Finding(file.place, Kind.TYPE, fault, is_lost=True)
 
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
         command = self._command("harness rekey", file.place)
-        if rule is Naming.OLDER:
-            yield self._note(file, Kind.NAME, "named by an older rule: found by its meaning, not by its key", command)
-        elif rule is Naming.NONE:
+        if rule is Naming.NONE:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
+        elif rule is not Naming.KEY:
+            yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
 
     def _secrets(self, file: File, texts: Iterable[str]) -> Iterator[Finding]:
         ours, others = [], []
@@ -214,10 +173,11 @@ class Verifier:
 
     def _duplicates(self, files: Sequence[Checked]) -> Iterator[Finding]:
         """Files that hold what another holds, or that ask what another of the same number in its sequence asks."""
-        groups: dict[object, list[Checked]] = defaultdict(list)
+        groups: dict[str, list[Checked]] = defaultdict(list)
         for checked in files:
-            if checked.key:
-                groups[checked.key].append(checked)
+            # What is no exchange over HTTP has no key; it may be there twice all the same.
+            if checked.key or checked.content:
+                groups[checked.key or checked.content].append(checked)
         for group in groups.values():
             seen: list[Checked] = []
             for checked in sorted(group, key=_best_name):
@@ -230,19 +190,17 @@ class Verifier:
     def _copy(self, checked: Checked, twin: Checked) -> Finding:
         place, same = checked.file.place, checked.content == twin.content
         said = "holds the same as" if same else "answers the same request as"
+        # Folders may be sets of their own, each with its tests: nothing is taken from one for being in another.
+        is_beside = _folder(checked) == _folder(twin) or checked.file.is_link
         # Older recordings of several folders were never one set.
-        apart = (
-            (not same or _base(checked.file) == _base(twin.file))
-            and _base(checked.file) != checked.key
-            and place.rpartition("/")[0] != twin.file.place.rpartition("/")[0]
-        )
+        is_of_old = (not same or _base(checked.file) == _base(twin.file)) and _base(checked.file) != checked.key
         return Finding(
             place,
             Kind.DUPLICATE,
             f"{said} {twin.file.place}",
             self._command("rm", place),
-            Mend.REMOVE if same else Mend.NOTHING,
-            Level.NOTE if apart else Level.FINDING,
+            Mend.REMOVE if same and is_beside else Mend.NOTHING,
+            Level.NOTE if is_of_old and not is_beside else Level.FINDING,
         )
 
     def _orphans(self, files: Sequence[Checked], beside: Collection[str]) -> Iterator[Finding]:
@@ -265,11 +223,11 @@ class Verifier:
             for checked in group:
                 if checked.key != first.key:
                     said = f"asks in other words what {first.file.place} asks"
-                    yield self._note(checked.file, Kind.MEANING, said, "")
+                    yield self._note(checked.file, Kind.MEANING, said)
 
-    def _command(self, verb: str, place: str) -> str:
+    def _command(self, verb: str, *places: str) -> str:
         folder = "" if self.place in ("", ".") else self.place.rstrip("/") + "/"
-        return f"{verb} {shlex.quote(folder + place)}"
+        return " ".join([verb, *(shlex.quote(folder + place) for place in places)])
 
 
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
@@ -287,10 +245,40 @@ def _base(file: File) -> str:
     return parse_stem(file.name)[0].rpartition("/")[2]
 
 
-def _best_name(checked: Checked) -> tuple[bool, bool, str]:
-    """Files named by their key first, then those that an older rule names: the other ones are the copies."""
+def _twice(text: str) -> str:
+    """A key that stands twice in one object of a JSON text, of which reading keeps the last; empty for none."""
+    found: list[str] = []
+
+    def count(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        found.extend(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=count)
+    return found[0] if found else ""
+
+
+def _is_named(checked: Checked) -> bool:
+    """Whether a file has the name of what it holds."""
+    return bool(checked.key) and _base(checked.file) == checked.key
+
+
+def _folder(checked: Checked) -> str:
+    return checked.file.place.rpartition("/")[0]
+
+
+def _without_room(finding: Finding, twin: Checked) -> Finding:
+    """A misnamed file that cannot have its name: another one answers that request."""
+    said = f"{finding.message}; {twin.file.place} answers that request"
+    return replace(finding, message=said, command="", is_lost=True)
+
+
+def _best_name(checked: Checked) -> tuple[bool, bool, bool, str]:
+    """Files named by their key first, then those that an older rule names: the other ones are the copies.
+
+    A link is never what stays: what it leads to would be gone.
+    """
     misnamed = any(found.kind is Kind.NAME and found.level is Level.FINDING for found in checked.findings)
-    return _base(checked.file) != checked.key, misnamed, checked.file.place
+    return checked.file.is_link, not _is_named(checked), misnamed, checked.file.place
 
 
 def _same_place(one: Checked, other: Checked) -> bool:
@@ -304,26 +292,3 @@ def _same_place(one: Checked, other: Checked) -> bool:
 
 def _folder_and_base(checked: Checked) -> str:
     return parse_stem(checked.file.name)[0]
-
-
-def in_step(document: Document) -> Document:
-    """A document whose request says the endpoint of its url and the model of its body; itself when it does."""
-    request, body = document["request"], document["request"].get("body")
-    should = dict(request)
-    if "endpoint" in request:
-        should["endpoint"] = endpoint_of(urlsplit(request["url"]).path)
-    if "model" in request and isinstance(body, dict):
-        model = body.get("model", "")
-        should["model"] = model if isinstance(model, str) else ""
-    return document if should == request else {**document, "request": should}
-
-
-def without_secrets(document: Document, redactor: Redactor) -> Document:
-    """A document without secrets, those included that its stream spells out across chunks; itself when it has none."""
-    response = document["response"]
-    if response.get("is_streaming") and isinstance(response.get("body"), list):
-        body = redactor.stream(response["body"])
-        if body is not response["body"]:
-            document = {**document, "response": {**response, "body": body}}
-    clean: Document = redactor.redact(document)
-    return clean

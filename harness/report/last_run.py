@@ -1,60 +1,116 @@
-"""What the last whole runs used, kept beside the project for ``harness prune``: one of each kind."""
+"""What the last whole runs used, kept beside the project for ``harness prune``: one file for each suite or command."""
 
 import json
 import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from harness.report.run_log import RunLog
+from harness.report.coverage import Coverage
 
 FOLDER = ".harness_cache"
-_FILES = "last-run.{}.json"
+_FORMAT = "last-run.{}.json"
+_VERSION = 2
+
+State: TypeAlias = tuple[int, int]
+"""When a recording was changed (in nanoseconds), and its size."""
 
 
-def keep(log: RunLog, root: Path, *, kind: str, directories: list[str]) -> None:
-    """Write down which recordings a run used, of those in ``directories``, in place of the last run of its ``kind``.
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """A run in which everything that was asked for was answered, and that passed.
 
-    A disk that refuses is no one's failure. Places inside ``root`` are written relative to it.
+    ``command`` begins it again. ``used`` are, of each directory (relative to the project), the recordings that answered
+    or were written; ``files`` all that were there when it ended.
     """
-    used = log.used()
+
+    command: str
+    coverage: Coverage
+    used: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, State]] = field(default_factory=dict)
+
+
+def last_run(
+    command: str,
+    coverage: Coverage,
+    root: Path,
+    used: Mapping[str, Iterable[str]],
+    files: Mapping[str, Mapping[str, State]],
+) -> LastRun:
+    """A run whose directories are written as seen from ``root``."""
+    return LastRun(
+        command,
+        coverage,
+        {_within(place, root): frozenset(names) for place, names in used.items()},
+        {_within(place, root): states for place, states in files.items()},
+    )
+
+
+def keep(run: LastRun, root: Path) -> None:
+    """Write a run down, in place of the last one of its command. A disk that refuses is no one's failure."""
+    known = run.coverage.known
     value = {
-        "version": 1,
-        "mode": log.mode,
-        "tests": sorted(log.tests),
-        "used": {_within(place, root): used.get(place, []) for place in sorted({*directories, *used})},
+        "version": _VERSION,
+        "command": run.command,
+        "passed": sorted(run.coverage.passed, key=lambda scope: scope or ""),
+        "known": None if known is None else sorted(known),
+        "used": {place: sorted(names) for place, names in sorted(run.used.items())},
+        "files": {place: dict(sorted(states.items())) for place, states in sorted(run.files.items())},
     }
     folder = root / FOLDER
     try:
         folder.mkdir(exist_ok=True)
         (folder / ".gitignore").write_text("*\n", "utf-8")
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
-            json.dump(value, file, indent=2)
-        Path(file.name).replace(folder / _FILES.format(kind))
+            json.dump(value, file, indent=1)
+        Path(file.name).replace(_file(run.command, root))
     except OSError:
         return
 
 
-def load(root: Path) -> dict[str, Any] | None:
-    """The last runs of every kind together; None when none is known.
-
-    ``used``: of each directory, relative to ``root``, the names of the recordings that answered; ``tests``: node ids.
-    """
-    found = [value for file in sorted((root / FOLDER).glob(_FILES.format("*"))) if (value := _read(file)) is not None]
-    if not found:
-        return None
-    used: dict[str, set[str]] = {}
-    for place, names in (row for value in found for row in value["used"].items()):
-        used.setdefault(place, set()).update(names)
-    tests = sorted({test for value in found for test in value["tests"]})
-    return {"tests": tests, "used": {place: sorted(names) for place, names in used.items()}}
-
-
-def _read(file: Path) -> dict[str, Any] | None:
+def forget(command: str, root: Path) -> None:
+    """A whole run that did not pass is nothing to go by, and nor is the one before it."""
     try:
-        value = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        _file(command, root).unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def load(root: Path) -> list[LastRun]:
+    """The last runs of every command that are known."""
+    files = sorted((root / FOLDER).glob(_FORMAT.format("*")))
+    return [run for file in files if (run := _read(file)) is not None]
+
+
+def root_of(here: Path) -> Path | None:
+    """The nearest directory from ``here`` upwards in which runs are kept; None for none."""
+    return next((folder for folder in (here, *here.parents) if any((folder / FOLDER).glob(_FORMAT.format("*")))), None)
+
+
+def _file(command: str, root: Path) -> Path:
+    return root / FOLDER / _FORMAT.format(sha256(command.encode()).hexdigest()[:12])
+
+
+def _read(file: Path) -> LastRun | None:
+    """A run as it was written; None for what is none, or of another version of this file."""
+    try:
+        value: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        if value["version"] != _VERSION:
+            return None
+        known = value["known"]
+        return LastRun(
+            value["command"],
+            Coverage(frozenset(value["passed"]), None if known is None else frozenset(known)),
+            {place: frozenset(names) for place, names in value["used"].items()},
+            {
+                place: {name: (state[0], state[1]) for name, state in states.items()}
+                for place, states in value["files"].items()
+            },
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return value if isinstance(value, dict) and value.get("version") == 1 else None
 
 
 def _within(place: str, root: Path) -> str:

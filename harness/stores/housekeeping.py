@@ -1,27 +1,33 @@
-"""Recordings as files, for commands that keep them in order: read, mended, renamed, and how old they are."""
+"""Recordings as files, for commands that keep them in order: read, mended, renamed, removed."""
 
 import os
-import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import RecordingError
-from harness.recording.format import dumps, loads
+from harness.recording.findings import File
+from harness.recording.format import dumps, loads, to_exchange
+from harness.recording.key import key, parse_stem, recording_name
+from harness.recording.mending import mended
+from harness.recording.naming import Naming, naming
 from harness.recording.redact import Redactor
 from harness.recording.rekey import Renaming
-from harness.recording.verify import File, in_step, without_secrets
 from harness.stores.files import STALE_SECONDS, write_whole
 
 
 def places(root: Path) -> list[str]:
-    """The JSON files in and below a directory, in order; hidden ones are passed over."""
+    """What is called a JSON file in and below a directory, in order; what is hidden is passed over."""
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = Path(folder).relative_to(root)
-        found += [(inside / name).as_posix() for name in files if name.endswith(".json") and not name.startswith(".")]
+        found += [(inside / name).as_posix() for name in (*folders, *files) if _is_recording_name(name)]
     return sorted(found)
+
+
+def _is_recording_name(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
 
 
 def remains(root: Path) -> list[str]:
@@ -34,18 +40,39 @@ def remains(root: Path) -> list[str]:
 def read(root: Path, names: Iterable[str]) -> Iterator[File]:
     """Files as text, byte for byte; one that cannot be read comes with its fault."""
     for place in names:
+        path = root / place
         try:
-            yield File(place, (root / place).read_bytes().decode())
+            yield File(place, path.read_bytes().decode(), is_link=path.is_symlink())
         except UnicodeDecodeError:
             yield File(place, fault="not UTF-8")
+        except IsADirectoryError:
+            yield File(place, fault="a directory", remedy=("mv", place.removesuffix(".json")))
+        except PermissionError:
+            yield File(place, fault="may not be read", remedy=("chmod u+r",))
         except OSError as error:
-            yield File(place, fault=error.strerror or str(error))
+            yield File(place, fault=_why(path, error), remedy=("rm",) if path.is_symlink() else ())
+
+
+def _why(path: Path, error: OSError) -> str:
+    if path.is_symlink():
+        return f"a link to {path.readlink()}, which is not there"
+    return error.strerror or str(error)
 
 
 def rewrite(path: Path, redactor: Redactor) -> None:
-    """Write a recording anew, as it should be written: in our form, in step with itself, without secrets."""
+    """Write a recording anew, as it should be written: in our form, in step with itself, without secrets.
+
+    Where a secret was part of its name, it gets the name of what it holds without it, if no file has that.
+    """
     document = loads(path.read_bytes().decode())
-    _written(path, dumps(without_secrets(in_step(document), redactor)))
+    clean = mended(document, redactor)
+    _written(path, dumps(clean))
+    base, number = parse_stem(path.stem)
+    holds = key(to_exchange(clean).request, redactor)
+    new = path.with_name(f"{recording_name(holds, number)}.json")
+    was_named = naming(base, document, holds) is not Naming.NONE
+    if was_named and naming(base, clean, holds) is Naming.NONE and not new.exists():
+        path.rename(new)
 
 
 def _written(path: Path, text: str) -> None:
@@ -57,47 +84,26 @@ def _written(path: Path, text: str) -> None:
         ) from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a link and not what it leads to. Raises RecordingError."""
+    try:
+        path.unlink()
+    except OSError as error:
+        raise RecordingError(f"{path}: could not be removed: {error.strerror}", hint="Mend the permissions.") from error
+
+
 def rename(root: Path, renamings: Sequence[Renaming]) -> None:
     """Rename files, in whatever order their names free each other; nothing is written over."""
-    waiting = [renaming for renaming in renamings if not renaming.hindrance]
+    waiting = [(root / one.old, root / one.new) for one in renamings if not one.hindrance]
     while waiting:
-        free = [renaming for renaming in waiting if not (root / renaming.new).exists()]
+        free = [(old, new) for old, new in waiting if not new.exists()]
         if not free:
-            raise RecordingError(
-                f"{root / waiting[0].new} is there already.", hint="Look at both files, and remove one of them."
-            )
-        for renaming in free:
-            (root / renaming.old).rename(root / renaming.new)
-        waiting = [renaming for renaming in waiting if renaming not in free]
-
-
-def commit_times(root: Path) -> Mapping[str, int]:
-    """When each file below a directory was last committed, in seconds since 1970. Files never committed are not there.
-
-    One pass over the history. Raises RecordingError where there is none, or only its end.
-    """
-    log = _git(root, "log", "--format=%x00%ct", "--name-only", "--relative", "--no-renames", "--", ".")
-    if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
-        raise RecordingError(f"{root}: the repository's history is cut off.", hint="git fetch --unshallow")
-    times: dict[str, int] = {}
-    for commit in log.split("\0")[1:]:
-        time_of, _, names = commit.partition("\n")
-        for name in names.split("\n"):
-            if name:
-                times.setdefault(name, int(time_of))
-    return times
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603 - the arguments are ours, and no shell reads them
-            ["git", "-C", str(root), "-c", "core.quotePath=false", *arguments],  # noqa: S607 - the user's git
-            capture_output=True,
-            check=True,
-        )
-    except FileNotFoundError as error:
-        raise RecordingError("git is not installed: recordings have no age without it.", hint="Install git.") from error
-    except subprocess.CalledProcessError as error:
-        words = error.stderr.decode(errors="replace").strip()
-        raise RecordingError(f"{root}: git says: {words}", hint="Is it in a repository with a commit?") from error
-    return done.stdout.decode(errors="replace")
+            old, new = waiting[0]
+            if new not in [other for other, _ in waiting]:
+                raise RecordingError(f"{new} is there already.", hint="Look at both files, and remove one of them.")
+            # Each waits for the name of another: one steps aside, under a name that verify would find.
+            free = [(old, aside := old.with_name(f"moving-{old.name}"))]
+            waiting.append((aside, new))
+        for old, new in free:
+            old.rename(new)
+        waiting = [one for one in waiting if one not in free and one[0].exists()]

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli.main import cli
+from harness.errors import RecordingError
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.key import completion_id, digest, key, recording_name
@@ -51,6 +52,14 @@ def found(*arguments: str) -> set[tuple[str, str]]:
     return {(finding["file"], finding["kind"]) for finding in findings}
 
 
+def git(*arguments: str, when: str = "2020-01-01T00:00:00Z") -> None:
+    who = {f"GIT_{role}_{what}": "x@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+    subprocess.run(
+        [str(shutil.which("git")), *arguments], check=True, capture_output=True, env={**os.environ, **who, **dates}
+    )
+
+
 def edit(file: Path, **request: Any) -> None:
     document = json.loads(file.read_text("utf-8"))
     document["request"]["body"].update(request)
@@ -86,6 +95,109 @@ def test_each_fault_is_found_once_and_nothing_else() -> None:
     }
     assert found(*map(str, fine)) == set()
     assert found(str(edited), str(fine[0])) == {(str(edited), "name")}
+
+
+def test_what_is_no_readable_file_is_found_with_what_mends_it() -> None:
+    target, kept = write("Linked to"), write("Kept")
+    dangling, folder, link = (Path(f"recordings/{name * 64}.json") for name in "abc")
+    dangling.symlink_to("nothing.json")
+    folder.mkdir()
+    early = Path("recordings/a") / target.name
+    early.parent.mkdir()
+    early.symlink_to(target.resolve())
+    link.symlink_to(target.name)
+
+    assert found() == {
+        (str(dangling), "unreadable"),
+        (str(folder), "unreadable"),
+        (str(link), "duplicate"),
+        (str(early), "duplicate"),
+    }
+    assert commands() == {f"rm {dangling}", f"mv {folder} {folder.with_suffix('')}", f"rm {link}", f"rm {early}"}
+    run("verify", "--fix")
+    assert target.is_file()
+    assert not target.is_symlink()
+    assert not link.is_symlink()
+    assert not early.is_symlink()
+    assert kept.exists()
+
+
+def commands() -> set[str]:
+    return {finding["command"] for finding in json.loads(run("verify", "--json").output)["findings"]}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_what_is_lost_comes_back_from_git_where_git_has_it() -> None:
+    committed = write("Committed")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "all")
+    uncommitted = write("Not committed")
+    for file in (committed, uncommitted):
+        file.write_text(file.read_text("utf-8")[:200], "utf-8")
+
+    assert commands() == {f"git checkout HEAD -- {committed}", f"rm {uncommitted}"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "is_mended"),
+    [
+        (lambda document: dict(reversed(document.items())), "form", True),
+        (lambda document: {**document, "request": dict(reversed(document["request"].items()))}, "form", True),
+        (lambda document: document | {"response": document["response"] | {"is_streaming": False}}, "type", False),
+        (lambda document: document | {"response": {"is_streaming": True}}, "unreadable", False),
+        (lambda document: document | {"request": document["request"] | {"model": "another"}}, "form", True),
+    ],
+)
+def test_what_a_file_says_of_itself_has_to_fit(change: Any, kind: str, is_mended: bool) -> None:
+    file = write("Fine")
+    before = file.read_bytes()
+    file.write_text(dumps(change(json.loads(before))), "utf-8")
+
+    assert found() == {(str(file), kind)}
+    run("verify", "--fix")
+    assert (file.read_bytes() == before) is is_mended
+
+
+@pytest.mark.parametrize("label", ["os.system", "subprocess.Popen", "openai.types.chat.Nonsense", "", 5])
+def test_a_label_that_no_answer_has_is_found(label: Any) -> None:
+    file = write("Fine")
+    document = json.loads(file.read_text("utf-8"))
+    document["response"]["body"][1]["__type__"] = label
+    file.write_text(dumps(document), "utf-8")
+    assert found() == {(str(file), "type")}
+
+
+def test_a_key_that_stands_twice_is_not_mended_by_forgetting_one() -> None:
+    file = write("Twice")
+    text = file.read_text("utf-8").replace('"request": {', '"request": {\n    "method": "GET",', 1)
+    file.write_text(text, "utf-8")
+    assert found("--fix") == {(str(file), "form")}
+    assert file.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("named_with_it", [True, False])
+def test_a_secret_of_a_request_goes_and_the_name_follows(named_with_it: bool) -> None:
+    file = write("Which key?")
+    document = json.loads(file.read_text("utf-8"))
+    document["request"]["url"] = "https://me:aB3dE6gH9jK2@api.example.com/v1/chat/completions"
+    document["request"]["body"]["messages"][0]["content"] = f"Use {SECRETS['github']}"
+    if named_with_it:
+        # As a recorder names it that hashes what it was given.
+        body = document["request"]["body"]
+        plain = {"method": "POST", "endpoint": "/v1/chat/completions", "body": body, "test_id": "t"}
+        file = file.rename(file.with_name(f"{digest(plain)}.json"))
+    file.write_text(dumps(document), "utf-8")
+
+    kinds = {kind for _, kind in found()}
+    assert kinds == ({"secret"} if named_with_it else {"secret", "name"})
+    assert run("verify", "--fix").exit_code == (0 if named_with_it else 1)
+    assert run("rekey").exit_code == 0
+
+    assert found() == set()
+    [left] = Path("recordings").iterdir()
+    assert SECRETS["github"] not in left.read_text("utf-8")
+    assert json.loads(left.read_text("utf-8"))["request"]["url"] == "https://api.example.com/v1/chat/completions"
 
 
 def test_fix_mends_what_loses_nothing() -> None:
@@ -138,17 +250,7 @@ def test_real_recordings_of_every_generation_are_in_order(samples: list[Path]) -
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_ages_come_from_the_repositorys_history(tmp_path: Path) -> None:
-    def git(*arguments: str, when: str = "2020-01-01T00:00:00Z") -> None:
-        who = {f"GIT_{role}_{what}": "x@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
-        subprocess.run(
-            [str(shutil.which("git")), "-C", str(tmp_path), *arguments],
-            check=True,
-            capture_output=True,
-            env={**os.environ, **who, **dates},
-        )
-
+def test_ages_come_from_the_repositorys_history() -> None:
     old = write("Old")
     git("init", "-q")
     git("add", ".")
@@ -180,6 +282,32 @@ def test_rekey_gives_files_the_names_of_what_they_hold() -> None:
     assert found() == set()
 
 
+def test_files_that_have_each_others_names_are_exchanged_by_rekey() -> None:
+    one, other = write("One"), write("Other")
+    before = one.read_bytes(), other.read_bytes()
+    one.write_bytes(before[1])
+    other.write_bytes(before[0])
+    assert found() == {(str(one), "name"), (str(other), "name")}
+    assert run("rekey").exit_code == 0
+    assert (one.read_bytes(), other.read_bytes()) == before
+    assert len(list(Path("recordings").iterdir())) == 2
+
+
+def test_rekey_of_a_file_closes_the_gap_of_its_whole_sequence() -> None:
+    last = [write("Gap", number, str(number)) for number in (1, 3, 4)][1]
+    assert run("rekey", str(last)).exit_code == 0
+    assert found() == set()
+
+
+def test_a_copy_in_another_folder_is_found_and_left() -> None:
+    file = write("There twice", scope=None)
+    other = Path("recordings/more") / file.name
+    other.parent.mkdir()
+    shutil.copy(file, other)
+    assert found("--fix") == {(str(other), "duplicate")}
+    assert other.exists()
+
+
 def test_rekey_writes_nothing_over() -> None:
     there, moved = write("There"), write("Moved", answer="Something else.")
     edit(moved, messages=[{"role": "user", "content": "There"}])
@@ -189,14 +317,15 @@ def test_rekey_writes_nothing_over() -> None:
 
     assert done.exit_code == 1
     assert "answers the same request" in done.output
+    assert commands() == {f"rm {moved}"}
     assert (there.read_bytes(), moved.read_bytes()) == before
 
 
 def test_a_directory_that_is_none_is_a_sentence() -> None:
     Path("recordings").rmdir()
-    done = run("verify")
-    assert done.exit_code == 2
-    assert "No recordings" in done.output
+    for command in ("verify", "rekey"):
+        with pytest.raises(RecordingError, match=r"No recordings: .*recordings is not a directory"):
+            run(command)
 
 
 def test_of_two_copies_the_one_that_an_older_rule_names_stays() -> None:

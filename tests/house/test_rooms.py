@@ -33,7 +33,19 @@ AIOHTTP_SERVER = frozenset({"aiohttp.web", "aiohttp.hdrs", "aiohttp.typedefs", "
 PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
 BELOW_THE_DOORS = PURE | {
-    *("wiring", "running", "comparing", "checking", "settings", "stores", "report", "errors", "ambient", "harness"),
+    *(
+        "wiring",
+        "running",
+        "comparing",
+        "checking",
+        "pruning",
+        "settings",
+        "stores",
+        "report",
+        "errors",
+        "ambient",
+        "harness",
+    ),
 }
 
 
@@ -92,9 +104,11 @@ ROOMS = {
     ),
     # Two whole sets of recordings compared, over several processes.
     "comparing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
-    # One set looked at, over several processes, which both have in common.
-    "checking": Room(ours=frozenset({"recording", "errors", "crew"})),
+    # Sets looked at and mended, over several processes, which both have in common.
+    "checking": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
     "crew": Room(),
+    # What the last runs left unused, and its end: runs are the reports', files the stores'.
+    "pruning": Room(ours=frozenset({"recording", "stores", "report", "errors"})),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # What surrounds a call that is answered in-process, and the transports that are answered so.
     "ambient": Room(ours=frozenset({"running"})),

@@ -167,11 +167,21 @@ def test_the_last_whole_run_is_kept_for_later(pytester: pytest.Pytester, with_un
     from harness.report import last_run
 
     pytester.runpytest("-k", "hello")
-    assert last_run.load(pytester.path) is None
+    assert last_run.load(pytester.path) == []
     pytester.runpytest()
-    known = last_run.load(pytester.path)
-    assert known == {"tests": ["test_app.py::test_hello"], "used": {"recordings": [with_unused["used"].stem]}}
+    [known] = last_run.load(pytester.path)
+    assert known.command == "pytest"
+    assert known.coverage.passed == frozenset({"test_app.py::test_hello"})
+    assert known.coverage.known == frozenset({"test_app.py::test_hello", "test_skipped.py::test_it"})
+    assert known.used == {"recordings": {with_unused["used"].stem}}
+    assert known.files["recordings"].keys() == {path.stem for path in with_unused.values()}
     assert pytester.path.joinpath(last_run.FOLDER, ".gitignore").read_text() == "*\n"
+
+    pytester.makepyfile(test_red="def test_red(): assert 0")
+    pytester.runpytest("test_red.py")
+    assert last_run.load(pytester.path) == [known]
+    pytester.runpytest()
+    assert last_run.load(pytester.path) == []
 
 
 PAST = """
