@@ -1,0 +1,71 @@
+"""The words by which a user picks recordings, the same for every command that works on some of them."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from harness.recording.selection import Selection
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_KEY = re.compile(r"[0-9a-f]{4,64}(-[1-9][0-9]*)?")
+
+_OPTIONS = (
+    click.argument("what", nargs=-1, metavar="[WHAT]..."),
+    click.option("--test", "tests", multiple=True, metavar="TEST",
+                 help="Those of a test, a class, a file; * and ? stand for anything; shared: those of no test."),
+    click.option("--model", "models", multiple=True, metavar="MODEL", help="Those of this model."),
+    click.option("--endpoint", "endpoints", multiple=True, metavar="PATH",
+                 help="Those of this endpoint: embeddings, chat/completions."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What the words on a command line mean: directories to look in (none: the project's own), and what to take."""
+
+    places: Sequence[Path]
+    selection: "Selection"
+
+
+def with_selection(command: F) -> F:
+    """Give a command ``[WHAT]...``, ``--test``, ``--model`` and ``--endpoint``, from which ``selected`` follows."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def selected(
+    what: Sequence[str], tests: Sequence[str] = (), models: Sequence[str] = (), endpoints: Sequence[str] = ()
+) -> Selected:
+    """What was picked.
+
+    Each word of ``what`` is a directory of recordings, a recording's file, a key or its first four digits or more, or
+    else a test, as ``--test`` takes it. Raises BadParameter for a file that is not there.
+    """
+    from harness.recording.selection import Selection
+
+    places: list[Path] = []
+    keys: list[str] = []
+    more_tests: list[str] = []
+    for word in what:
+        path = Path(word)
+        if path.is_dir():
+            places.append(path)
+        elif path.suffix == ".json":
+            if not path.is_file():
+                raise click.BadParameter(f"{word} is not there.", param_hint="WHAT")
+            places.append(path.parent)
+            keys.append(path.name)
+        elif _KEY.fullmatch(word):
+            keys.append(word)
+        else:
+            more_tests.append(word)
+    return Selected(
+        tuple(dict.fromkeys(places)), Selection((*more_tests, *tests), tuple(models), tuple(endpoints), tuple(keys))
+    )
