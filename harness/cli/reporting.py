@@ -1,6 +1,6 @@
 """The reports of a diff, for every command that ends with one: flags, files, what is printed, exit codes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,12 +75,12 @@ def write_files(found: "Diff", given: dict[str, Any]) -> None:
         write(given["junit"], render_junit(found, "usage" if level == "any" else None if level == "never" else level))
 
 
-def show(found: "Diff", given: dict[str, Any]) -> None:
-    """Print the report in the form that was asked for."""
+def show(found: "Diff", given: dict[str, Any], beside: Mapping[str, Any] | None = None) -> None:
+    """Print the report in the form that was asked for; ``beside`` goes into the one for programs."""
     if given["as_json"]:
         from harness.report.diff_json import render_json
 
-        click.echo(render_json(found), nl=False)
+        click.echo(render_json(found, beside), nl=False)
     elif given["as_markdown"]:
         from harness.report.diff_markdown import render_markdown
 

@@ -34,6 +34,7 @@ PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
 BELOW_THE_DOORS = PURE | {
     *("wiring", "running", "comparing", "checking", "settings", "stores", "report", "errors", "ambient", "harness"),
+    "refresh",
 }
 
 
@@ -95,6 +96,8 @@ ROOMS = {
     # One set looked at, over several processes, which both have in common.
     "checking": Room(ours=frozenset({"recording", "errors", "crew"})),
     "crew": Room(),
+    # A plan of recorded requests carried out: asked of what is real, compared, put in place.
+    "refresh": Room(ours=frozenset({"recording", "stores", "backends", "comparing", "errors"})),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # What surrounds a call that is answered in-process, and the transports that are answered so.
     "ambient": Room(ours=frozenset({"running"})),
