@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -139,7 +140,7 @@ def _made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
         of = f" of {', '.join(words.selection.words)}" if words.selection.words else ""
         raise click.UsageError(f"No recording{of} in {store.where}.")
     found = plan(exchanges, frozen=given["frozen"])
-    into = given["into"] or settings.directory.with_name(f"{settings.directory.name}-refreshed")
+    into = given["into"] or Path(os.path.relpath(f"{settings.directory}-refreshed"))
     staging = Staging(into)
     if given["restart"]:
         staging.clear()

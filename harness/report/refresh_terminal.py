@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -34,7 +35,7 @@ def print_estimate(
     if estimate.rows:
         console.print(_table(estimate, currency))
     for line in _beforehand(plan, estimate, known):
-        console.print(Text(f"  {visible(line)}", overflow="fold"))
+        console.print(Padding(Text(visible(line), overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def _table(estimate: Estimate, currency: str) -> Table:
