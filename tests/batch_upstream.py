@@ -84,7 +84,8 @@ class BatchApi:
         return self._shown(id)
 
     def _finish(self, batch: dict[str, Any]) -> None:
-        good, bad = [], []
+        good: list[str] = []
+        bad: list[str] = []
         # The order of the output is not that of the input.
         for number, line in enumerate(reversed(batch["lines"])):
             status, body = self.answer(line["body"])

@@ -51,12 +51,14 @@ def cost_of(request: Request, recorded: Exchange, prices: Prices | None, share: 
     return Cost((endpoint_of(request.path), model), figures, is_guessed, is_free)
 
 
-def spent_on(exchange: Exchange, prices: Prices | None, share: float = 1.0) -> float:
-    """What an answer cost, as far as it says and as there is a price."""
+def spent_on(exchange: Exchange, expected: Cost, prices: Prices | None, share: float = 1.0) -> float:
+    """What an answer cost as far as there is a price; by what was expected where it does not say its tokens."""
     request = exchange.request
     model = request.model or deployment_of(request.path)
-    cost = figures_of(settled(exchange.response), model=model, prices=prices).cost
-    return (cost or 0.0) * share
+    figures = figures_of(settled(exchange.response), model=model, prices=prices)
+    if exchange.response.status < 400 and not (figures.input or figures.output):
+        return expected.figures.cost or 0.0
+    return (figures.cost or 0.0) * share
 
 
 def _guessed(body: Json, response: Response) -> tuple[int, int]:

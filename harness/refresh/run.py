@@ -152,13 +152,12 @@ class Run:
         """One answer: an earlier run's, or a new one; None where it failed or was not to be asked for any more."""
         if part.startswith(CONTROL):
             name = self._control_name(step)
-        share, outcome = self._share(request), self._outcome
+        expected, outcome = self._cost(step, request), self._outcome
         known = await asyncio.to_thread(self._staging.load, part, name)
         if known is not None:
             outcome.known += 1
-            self._count(known, share)
+            self._count(known, expected)
             return known
-        expected = self._cost(step, request).figures.cost or 0.0
         in_batch = self._means.batches is not None and is_batchable(request)
         try:
             if in_batch:
@@ -175,22 +174,23 @@ class Run:
                 outcome.stopped = outcome.stopped or f"{self._failures} requests in a row failed: {error.message}"
             return None
 
-    async def _asked(self, part: str, name: str, request: Request, asker: Asker, expected: float) -> Exchange | None:
-        if not self._is_admitted(expected):
+    async def _asked(self, part: str, name: str, request: Request, asker: Asker, expected: Cost) -> Exchange | None:
+        reserved = expected.figures.cost or 0.0
+        if not self._is_admitted(reserved):
             return None
-        self._reserved += expected
+        self._reserved += reserved
         try:
             call, batches = call_of(request), self._means.batches
             in_batch = batches is not None and is_batchable(request)
             upstream = batches.of(f"{name}.{part.replace('/', '-')}") if batches and in_batch else self._means.upstream
             exchange = await asker.ask(call, upstream)
         finally:
-            self._reserved -= expected
+            self._reserved -= reserved
         # Not to be cut off between an answer that was paid for and its file.
         await asyncio.shield(asyncio.to_thread(self._staging.save, part, name, exchange))
         self._failures = 0
         self._outcome.asked += 1
-        self._count(exchange, self._share(request))
+        self._count(exchange, expected)
         return exchange
 
     def _is_admitted(self, expected: float) -> bool:
@@ -200,9 +200,9 @@ class Run:
             outcome.stopped = f"the budget of {budget:g} is used up, as far as it goes"
         return not outcome.stopped
 
-    def _count(self, exchange: Exchange, share: float) -> None:
+    def _count(self, exchange: Exchange, expected: Cost) -> None:
         outcome = self._outcome
-        outcome.spent += spent_on(exchange, self._wanted.prices, share)
+        outcome.spent += spent_on(exchange, expected, self._wanted.prices, self._share(exchange.request))
         self._telling.progress(outcome.asked + outcome.known, self._total, outcome.spent)
 
 

@@ -118,7 +118,7 @@ def test_a_turn_that_the_new_answer_does_not_lead_to_is_asked_as_recorded_and_sa
         "tool_calls": [{"id": "c1", "type": "function", "function": function}],
     }
     first = Request("POST", "/v1/chat/completions", {"model": "m", "messages": [user("one")]}, SCOPE)
-    write(tmp_path / "recordings", Exchange(first, Response(completion("", **called))))
+    write(tmp_path / "recordings", Exchange(first, Response(completion("", tool_calls=called["tool_calls"]))))
     turns = [user("one"), called, {"role": "tool", "tool_call_id": "c1", "content": "sunny"}]
     name = record(tmp_path / "recordings", turns, "It is sunny.", SCOPE)
     with scripted(answered("No tool needed.")) as upstream:
