@@ -173,13 +173,19 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
     replay = ReplayBackend(store, canonicalizer, journal, redactor, strict=settings.strict, pace=pace)
     if settings.mode is Mode.REPLAY:
         return replay
-    upstream = Upstreams(UpstreamBackend(_providers(settings), journal), McpUpstream(), journal)
+    upstream = upstreams_of(settings, journal)
     if settings.mode is Mode.LIVE:
         return upstream
     runs = Runs(store, journal, trims=settings.mode is Mode.RECORD)
     clock = time.monotonic if settings.timings else None
     record = RecordBackend(runs, upstream, journal, redactor, errors=settings.record_errors, clock=clock)
     return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
+
+
+def upstreams_of(settings: Settings, journal: Journal | None = None) -> Upstreams:
+    """Everything real that can be asked. It is closed by whoever asks for it."""
+    journal = journal or Journal()
+    return Upstreams(UpstreamBackend(_providers(settings), journal), McpUpstream(), journal)
 
 
 def _providers(settings: Settings) -> Providers:

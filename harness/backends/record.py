@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
 from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.pump import Pump
-from harness.backends.runs import Runs
 from harness.errors import HarnessError, UpstreamError
 from harness.recording.answer import whole_body
 from harness.recording.bodies import no_body, response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
 from harness.recording.key import key_of_clean
-from harness.recording.model import Exchange, Response
+from harness.recording.model import Exchange, Request, Response
 from harness.recording.normalize import normalizer
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
@@ -25,6 +25,24 @@ _NOT_RECORDED = (401, 403, 408, 409, 429)
 
 _LAST_WORDS_SECONDS = 3.0
 """How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
+
+
+class Keeper(Protocol):
+    """Where exchanges go that were recorded (``harness.backends.runs.Runs``, as a rule)."""
+
+    async def save(self, key: str, exchange: Exchange) -> str:
+        """Keep an exchange; its name. Raises HarnessError when it is not kept."""
+        ...
+
+    def failed(self, key: str, request: Request) -> None:
+        """A request brought nothing to record."""
+        ...
+
+    def end(self, scope: str | None) -> None: ...
+
+    def end_all(self) -> None: ...
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None: ...
 
 
 class RecordBackend:
@@ -37,7 +55,7 @@ class RecordBackend:
 
     def __init__(
         self,
-        runs: Runs,
+        runs: Keeper,
         upstream: Upstream,
         journal: Journal,
         redactor: Redactor = BUILT_IN,

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 
 import aiohttp
 from yarl import URL
@@ -26,7 +27,7 @@ class UpstreamBackend:
         self._providers = providers
         self._journal = journal or Journal()
         self._session: aiohttp.ClientSession | None = None
-        self._proven: set[tuple[str, str]] = set()
+        self._proven: set[tuple[str, str | None]] = set()
 
     async def send(self, call: Call) -> Answer:
         try:
@@ -68,18 +69,28 @@ class UpstreamBackend:
         the request's own affair.
         """
         route = self._providers.checks(self._providers.route(call))
-        if (
-            route.key is None
-            or route.key != route.provider.api_key
-            or (route.provider.base_url, route.key) in self._proven
-        ):
-            return
+        if route.key is not None and route.key == route.provider.api_key:
+            with suppress(aiohttp.ClientError, TimeoutError, OSError):
+                await self._prove(route)
+
+    async def prove(self, call: Call) -> None:
+        """The same where nobody but us asks: with a key or without one.
+
+        Raises UpstreamError also when nobody is there who could be asked.
+        """
+        route = self._providers.checks(self._providers.route(call))
         try:
-            async with asyncio.timeout(_PROOF_SECONDS), await self._request(route, None) as response:
-                if response.status in (401, 403):
-                    raise _refused(route, response.status, await response.text(errors="replace"))
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            with suppress(TimeoutError):
+                await self._prove(route)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unreachable(route, error) from error
+
+    async def _prove(self, route: Route) -> None:
+        if (route.provider.base_url, route.key) in self._proven:
             return
+        async with asyncio.timeout(_PROOF_SECONDS), await self._request(route, None) as response:
+            if response.status in (401, 403):
+                raise _refused(route, response.status, await response.text(errors="replace"))
         self._proven.add((route.provider.base_url, route.key))
 
     def _open(self) -> aiohttp.ClientSession:
@@ -144,9 +155,10 @@ def _unreachable(route: Route, error: Exception) -> UpstreamError:
 
 
 def _refused(route: Route, status: int, text: str) -> UpstreamError:
-    said = text.replace(route.key or "", "[redacted]")[:300]
+    said = text.replace(route.key, "[redacted]") if route.key else text
+    what = "the key" if route.key else "requests without a key"
     return UpstreamError(
-        f"The upstream {route.provider.base_url} refuses the key: {status} {said}",
+        f"The upstream {route.provider.base_url} refuses {what}: {status} {said[:300]}",
         hint="Nothing was recorded. Set OPENAI_API_KEY, or the upstream's key_env, to a key that it takes.",
         http_status=status,
         code="invalid_api_key",

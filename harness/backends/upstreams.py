@@ -33,6 +33,10 @@ class Upstreams:
     async def check_key(self, call: Call) -> None:
         await self._of(call).check_key(call)
 
+    async def prove(self, call: Call) -> None:
+        """Raises UpstreamError when the provider that answers this call is not there, or refuses us."""
+        await self.model.prove(call)
+
     async def send(self, call: Call) -> Answer:
         if call.target is None:
             return await self.model.send(call)

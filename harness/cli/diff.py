@@ -1,23 +1,21 @@
 """``harness diff``: what changed between two sets of recordings."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.prices import read_prices, with_prices
+from harness.cli.prices import read_prices
+from harness.cli.reporting import check_reports, fails, progress_bar, show, with_reports, write_files
 
 if TYPE_CHECKING:
     from harness.comparing import Asked
     from harness.recording.diff import Diff
     from harness.stores.reading import Recordings
 
-_LEVELS = ("error", "structure", "text", "usage", "any", "never")
-_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _PATHS = "harness.diff.paths"
 
 
@@ -40,13 +38,7 @@ class _WithPaths(click.Command):
 @click.argument("places", nargs=-1)
 @click.option("--model", "models", multiple=True, metavar="MODEL",
               help="Given twice: compare the recordings of one model with those of the other.")  # fmt: skip
-@with_prices
-@click.option("--fail-on", type=click.Choice(_LEVELS), default="any", show_default=True,
-              help="Exit with 1 from this class on; any: also when recordings came or went.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print a comment for a pull request instead.")
-@click.option("--html", type=_FILE, metavar="FILE", help="Also write one page to look at and filter; needs no network.")
-@click.option("--junit", type=_FILE, metavar="FILE", help="Also write a JUnit report, for CI.")
+@with_reports(fail_on="any")
 @click.pass_context
 def diff_command(context: click.Context, /, places: tuple[str, ...], **given: Any) -> None:
     """Show what changed from OLD to NEW: directories of recordings, files, or revisions of the repository.
@@ -68,14 +60,13 @@ def diff_command(context: click.Context, /, places: tuple[str, ...], **given: An
     Exit code: 0 nothing at the level of --fail-on or worse, 1 something, 2 nothing could be compared.
     """
     models = given["models"]
-    if given["as_json"] and given["as_markdown"]:
-        raise click.UsageError("--json and --markdown are two forms of one report: choose one.")
+    check_reports(given)
     if len(models) > 2:
         raise click.UsageError("--model is given once, to look at one model alone, or twice, to compare two.")
     found = _compare(context, places, models, given)
-    _write_files(found, given)
-    _show(found, given)
-    context.exit(1 if _fails(found, given["fail_on"]) else 0)
+    write_files(found, given)
+    show(found, given)
+    context.exit(1 if fails(found, given["fail_on"]) else 0)
 
 
 def _compare(context: click.Context, places: Sequence[str], models: Sequence[str], given: dict[str, Any]) -> "Diff":
@@ -96,7 +87,7 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
     old, new = _open(places, context.meta[_PATHS], asked, usual)
     if not old.files and not new.files:
         raise click.UsageError(f"No recordings in {old.where} or {new.where}.")
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = compare_all(old, new, asked, progress)
     for line in found.unreadable:
         click.echo(f"Could not be read: {line}", err=True)
@@ -123,57 +114,3 @@ def _open(
     if not places:
         raise click.UsageError("Name OLD and NEW: two directories, two files, or revisions (main..HEAD).")
     return open_both(Named(places, paths, here, Path(os.path.relpath(usual, here))))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_: None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
-
-
-def _write_files(found: "Diff", given: dict[str, Any]) -> None:
-    from harness.report.writing import write
-
-    if given["html"]:
-        from harness.report.diff_html import render_html
-
-        write(given["html"], render_html(found))
-    if given["junit"]:
-        from harness.report.diff_junit import render_junit
-
-        level = given["fail_on"]
-        write(given["junit"], render_junit(found, "usage" if level == "any" else None if level == "never" else level))
-
-
-def _show(found: "Diff", given: dict[str, Any]) -> None:
-    if given["as_json"]:
-        from harness.report.diff_json import render_json
-
-        click.echo(render_json(found), nl=False)
-    elif given["as_markdown"]:
-        from harness.report.diff_markdown import render_markdown
-
-        click.echo(render_markdown(found), nl=False)
-    else:
-        from rich.console import Console
-
-        from harness.report.diff_terminal import print_diff
-
-        print_diff(found, Console(highlight=False))
-
-
-def _fails(found: "Diff", level: str) -> bool:
-    if level in ("any", "never"):
-        return level == "any" and not found.is_equal
-    from harness.recording.classes import CLASSES
-
-    return found.reaches(next(cls for cls in CLASSES if cls == level))

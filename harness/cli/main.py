@@ -15,6 +15,7 @@ _COMMANDS = {
     "demo": ("harness.cli.demo", "demo"),
     "author": ("harness.cli.author", "author"),
     "diff": ("harness.cli.diff", "diff_command"),
+    "refresh": ("harness.cli.refresh", "refresh"),
     "explain": ("harness.cli.explain", "explain"),
     "verify": ("harness.cli.verify", "verify"),
     "rekey": ("harness.cli.rekey", "rekey"),

@@ -108,6 +108,37 @@ def content(body: Json, media_type: str) -> bytes | None:
         raise RecordingError(f"a binary body without its base64: {error}", hint="Record it again.") from error
 
 
+def sent_body(body: Json, media_type: str) -> tuple[bytes, str]:
+    """A request's bytes and its Content-Type, of which ``request_body`` makes ``body`` again.
+
+    Raises RecordingError for a body of which only a digest was kept: bytes, and files in a form.
+    """
+    if not isinstance(body, dict):
+        return (b"" if body is None else json.dumps(body).encode()), media_type
+    if isinstance(body.get(MULTIPART), list):
+        return _form(body[MULTIPART])
+    if BINARY in body:
+        raise RecordingError("its body is bytes, of which a digest alone is kept", hint="Record it from its client.")
+    text = body.get(TEXT)
+    if isinstance(text, str) and len(body) == 1:
+        return text.encode(_charset(media_type), "replace"), media_type
+    return (json.dumps(body).encode() if body else b""), media_type
+
+
+def _form(parts: list[Json]) -> tuple[bytes, str]:
+    files = [part.get("filename") or part.get("name") for part in parts if not isinstance(part.get("value"), str)]
+    if files:
+        raise RecordingError(
+            f"it is a form with a file ({files[0]}), whose content is not kept", hint="Record it from its client."
+        )
+    boundary = f"harness-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
+    fields = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{part.get("name", "")}"\r\n\r\n{part["value"]}\r\n'
+        for part in parts
+    )
+    return f"{''.join(fields)}--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
 def _text(raw: bytes, content_type: str) -> str | None:
     """The text that bytes are, if their type says so and not a byte is lost; else None."""
     if not _TEXTS.fullmatch(base_type(content_type)):

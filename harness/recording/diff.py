@@ -47,7 +47,8 @@ class Pair:
     ``differences`` stand worst first; there are none when the pair is equal. ``request`` says where the canonical
     requests differ (an answer to another question is no surprise), ``how`` by what the two were found to belong
     together. ``similarity`` of the texts is from 0 to 1, None where no text differs. ``old`` and ``new`` are the
-    figures of both answers. ``dialogue`` is there where it was asked for and the answers differ.
+    figures of both answers. ``dialogue`` is there where it was asked for and the answers differ. ``remark`` is what
+    there is to say of the pair beside; with ``is_own`` its difference is one that the model shows against itself.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Pair:
     old: Figures = NOTHING
     new: Figures = NOTHING
     dialogue: Dialogue | None = None
+    remark: str = ""
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +98,12 @@ class Diff:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing differs at all: every pair is equal and none is without its counterpart."""
-        return not self.added and not self.removed and all(pair.cls == "equal" for pair in self.pairs)
+        """Whether nothing differs at all: every pair is equal, or of the model's own variation, and none is alone."""
+        return not self.added and not self.removed and all(pair.cls == "equal" or pair.is_own for pair in self.pairs)
 
     def reaches(self, cls: Class) -> bool:
-        """Whether any pair is of this class or of a worse one."""
-        return any(rank(pair.cls) <= rank(cls) for pair in self.pairs)
+        """Whether any pair is of this class or of a worse one, and not only of the model's own variation."""
+        return any(rank(pair.cls) <= rank(cls) and not pair.is_own for pair in self.pairs)
 
     @property
     def totals(self) -> tuple[Figures, Figures]:

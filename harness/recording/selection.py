@@ -12,6 +12,8 @@ from harness.recording.model import Exchange
 SHARED = "shared"
 """The word for the recordings of no test."""
 
+_DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -35,7 +37,7 @@ class Selection:
         return (
             self.takes_name(name)
             and _any(self.tests, lambda word: _is_of_test(request.scope, word))
-            and _any(self.models, lambda word: _is_of_model(request.model, word))
+            and _any(self.models, lambda word: is_of_model(request.model or deployment_of(request.path), word))
             and _any(self.endpoints, lambda word: _is_below(endpoint_of(request.path), word))
         )
 
@@ -60,8 +62,15 @@ def _is_of_test(scope: str | None, word: str) -> bool:
     return _fits(scope, word) or scope.startswith((f"{bare}/", f"{bare}::", f"{bare}["))
 
 
-def _is_of_model(model: str, word: str) -> bool:
+def is_of_model(model: str, word: str) -> bool:
+    """Whether ``word`` means this model: its name, with or without what is before a slash, or a pattern of it."""
     return _fits(model, word) or _fits(model.partition("/")[2], word)
+
+
+def deployment_of(path: str) -> str:
+    """The model that Azure's paths name; empty for any other path."""
+    found = _DEPLOYMENT.search(path)
+    return found[1] if found else ""
 
 
 def _is_below(endpoint: str, word: str) -> bool:

@@ -68,6 +68,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "endpoint": pair.endpoint,
         "how": pair.how,
         "similarity": pair.similarity,
+        "remark": pair.remark,
         "request": [_place(one) for one in pair.request],
         "differences": [_difference(one) for one in pair.differences],
         "old": _figures(pair.old),

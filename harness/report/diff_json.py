@@ -1,6 +1,7 @@
 """A diff as one JSON object, for programs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from harness.recording.model import Json
 from harness.recording.places import ABSENT, Place
 
 
-def render_json(diff: Diff) -> str:
+def render_json(diff: Diff, beside: Mapping[str, Json] | None = None) -> str:
     """The diff as JSON text.
 
     ``summary`` counts the pairs of each of the five classes; ``pairs`` have ``name`` and ``new_name``
@@ -19,7 +20,9 @@ def render_json(diff: Diff) -> str:
     ``model``, ``class``, ``similarity`` (of texts, 0 to 1, else null), ``request`` and ``differences`` (``path``,
     ``old``, ``new``; null where a side has nothing there; a difference has its ``class`` and, where the values alone do
     not say it, a ``note``), and what both sides used (``old``, ``new``: tokens, seconds, cost; null where it is not
-    known); ``added`` and ``removed`` have ``name`` and ``test_id``; ``drift`` has what became of the wire's shape.
+    known); ``added`` and ``removed`` have ``name`` and ``test_id``; ``drift`` has what became of the wire's shape. A
+    pair of a refresh may have a ``remark``, and ``own_variation`` where the model differs from itself as much.
+    ``beside`` is what else there is to tell.
     """
     old, new = diff.totals
     document = {
@@ -30,11 +33,14 @@ def render_json(diff: Diff) -> str:
         "drift": [asdict(one) for one in diff.drift],
         "totals": {"old": _figures(old), "new": _figures(new), "currency": diff.currency},
         "unreadable": list(diff.unreadable),
+        **(beside or {}),
     }
     return json.dumps(document, indent=2) + "\n"
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
+    remark = {"remark": pair.remark} if pair.remark else {}
+    own = {"own_variation": True} if pair.is_own else {}
     return {
         "name": f"{pair.name}.json",
         "new_name": f"{pair.new_name}.json",
@@ -48,6 +54,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "differences": [_difference(found) for found in pair.differences],
         "old": _figures(pair.old),
         "new": _figures(pair.new),
+        **remark,
+        **own,
     }
 
 

@@ -21,7 +21,7 @@ def render_junit(diff: Diff, level: Class | None) -> str:
         suites.setdefault(split_test(pair.test_id or NO_TEST)[0] or NO_TEST, []).append(pair)
     root = ET.Element("testsuites", name="harness diff")
     for name, pairs in sorted(suites.items()):
-        failing = [pair for pair in pairs if level is not None and rank(pair.cls) <= rank(level)]
+        failing = [pair for pair in pairs if level is not None and rank(pair.cls) <= rank(level) and not pair.is_own]
         errors = sum(pair.cls == "error" for pair in failing)
         suite = ET.SubElement(
             root,
@@ -50,6 +50,7 @@ def _add_case(suite: ET.Element, file: str, pair: Pair, *, failed: bool) -> None
 
 def _lines(pair: Pair) -> list[str]:
     lines = [f"{pair.test_id or NO_TEST} {pair_name(pair)}"]
+    lines += [visible(pair.remark)] if pair.remark else []
     lines += [
         f"request {visible(found.path)}: {value_text(found.old)} -> {value_text(found.new)}"
         for found in pair.request[:_SHOWN_PLACES]

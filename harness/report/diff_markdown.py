@@ -120,6 +120,8 @@ def _pair(pair: Pair) -> str:
 
 
 def _details(pair: Pair) -> Iterator[str]:
+    if pair.remark:
+        yield f"<i>{html.escape(visible(pair.remark))}</i>"
     if pair.request:
         yield "The request differs:"
         for place in pair.request[:_SHOWN_PLACES]:

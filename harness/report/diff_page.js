@@ -71,6 +71,7 @@
 
   function inside(pair) {
     const parts = [];
+    if (pair.remark) parts.push(node("p", { class: "dim" }, pair.remark));
     if (pair.request.length) parts.push(node("h2", {}, "The request differs"), ...pair.request.map(place));
     if (pair.differences.length) parts.push(node("h2", {}, "The answer differs"), ...pair.differences.map(place));
     if (pair.dialogue) parts.push(...dialogue(pair.dialogue));

@@ -147,6 +147,9 @@ def _print_pair(pair: Pair, console: Console) -> None:
     console.print(_test_line(pair.test_id))
     if beside:
         console.print(Padding(Text(visible(", ".join(beside)), style="dim"), (0, 0, 0, 2), expand=False))
+    if pair.remark:
+        remark = Text(visible(pair.remark), style="italic", overflow="fold")
+        console.print(Padding(remark, (0, 0, 0, 2), expand=False))
     if pair.request:
         console.print(Text("  the request differs:", style="bold"))
         _print_places(pair.request, console)

@@ -33,19 +33,8 @@ AIOHTTP_SERVER = frozenset({"aiohttp.web", "aiohttp.hdrs", "aiohttp.typedefs", "
 PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
 BELOW_THE_DOORS = PURE | {
-    *(
-        "wiring",
-        "running",
-        "comparing",
-        "checking",
-        "pruning",
-        "settings",
-        "stores",
-        "report",
-        "errors",
-        "ambient",
-        "harness",
-    ),
+    *("wiring", "running", "comparing", "checking", "pruning", "refresh"),
+    *("settings", "stores", "report", "errors", "ambient", "harness"),
 }
 
 
@@ -109,6 +98,8 @@ ROOMS = {
     "crew": Room(),
     # What the last runs left unused, and its end: runs are the reports', files the stores'.
     "pruning": Room(ours=frozenset({"recording", "stores", "report", "errors"})),
+    # A plan of recorded requests carried out: asked of what is real, compared, put in place.
+    "refresh": Room(ours=frozenset({"recording", "stores", "backends", "comparing", "errors"})),
     "running": Room(ours=frozenset({"wiring", "server", "settings", "errors"}), theirs=AIOHTTP_SERVER),
     # What surrounds a call that is answered in-process, and the transports that are answered so.
     "ambient": Room(ours=frozenset({"running"})),

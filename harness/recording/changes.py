@@ -1,0 +1,115 @@
+"""What a user wants otherwise in requests that are asked again: another model, other settings."""
+
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.errors import SettingsError
+from harness.recording.model import MULTIPART, Json, Request
+from harness.recording.selection import deployment_of, is_of_model
+
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """``models`` are new names by old ones (which may hold ``*``), ``values`` new values by their dotted paths.
+
+    ``removed`` are paths of what is left out. Values and removals are for requests that name a model and are JSON.
+    """
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    values: Sequence[tuple[str, Json]] = ()
+    removed: Sequence[str] = ()
+
+    def apply(self, request: Request) -> Request:
+        """The request as it is to be asked. Raises SettingsError for a path that leads through a text or a number."""
+        changed = self._with_model(request)
+        if not isinstance(changed.body, dict) or not isinstance(changed.body.get("model"), str):
+            return changed
+        body = copy.deepcopy(changed.body)
+        for path, value in self.values:
+            _put(body, steps_of(path), value, path)
+        for path in self.removed:
+            _remove(body, steps_of(path))
+        return replace(changed, body=body)
+
+    def _with_model(self, request: Request) -> Request:
+        asked = request.model or deployment_of(request.path)
+        new = next((new for old, new in self.models.items() if is_of_model(asked, old)), None)
+        if new is None:
+            return request
+        prefix, slash, _ = asked.partition("/")
+        # Who is asked stays, unless the new name says otherwise.
+        name = f"{prefix}/{new}" if slash and "/" not in new else new
+        path = request.path.replace(f"/deployments/{asked}/", f"/deployments/{new}/")
+        return replace(request, path=path, body=_renamed(request.body, name))
+
+
+def _renamed(body: Json, model: str) -> Json:
+    if not isinstance(body, dict):
+        return body
+    if isinstance(body.get(MULTIPART), list):
+        parts = [{**part, "value": model} if part.get("name") == "model" else part for part in body[MULTIPART]]
+        return {**body, MULTIPART: parts}
+    return {**body, "model": model} if "model" in body else body
+
+
+def parse_model(word: str) -> tuple[str, str | None]:
+    """``gpt-4o=gpt-5`` as an old name and a new one; without ``=`` there is no new one. Raises SettingsError."""
+    old, equals, new = word.partition("=")
+    if not old or (equals and not new):
+        raise SettingsError(f"--model {word} names no model.", hint="Write --model gpt-4o=gpt-5")
+    return old, new if equals else None
+
+
+def parse_value(word: str) -> tuple[str, Json]:
+    """``temperature=0`` as a path and a value: JSON, or else the text as it stands. Raises SettingsError."""
+    path, equals, text = word.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {word} has no value.", hint="Write --set temperature=0")
+    steps_of(path)
+    try:
+        return path, json.loads(text)
+    except ValueError:
+        return path, text
+
+
+def steps_of(path: str) -> list[str | int]:
+    """``reasoning.effort`` and ``messages[0].content`` step by step. Raises SettingsError for what is no path."""
+    found = list(_STEP.finditer(path))
+    if not path or path.startswith(".") or "".join(match[0] for match in found) != path:
+        raise SettingsError(f"{path!r} is no path into a request.", hint="Write temperature, or reasoning.effort.")
+    return [int(match[2]) if match[2] else match[1] for match in found]
+
+
+def _put(body: Json, steps: Sequence[str | int], value: Json, path: str) -> None:
+    *way, last = steps
+    holder = body
+    for step in way:
+        if isinstance(holder, dict) and isinstance(step, str) and holder.get(step) is None:
+            holder[step] = {}
+        holder = holder[step] if _has(holder, step) else None
+    if not (_has(holder, last) or (isinstance(holder, dict) and isinstance(last, str))):
+        raise SettingsError(
+            f"{path} cannot be set: a recorded request has no place for it.",
+            hint="Choose the requests that have one: --endpoint, --test, or a key.",
+        )
+    holder[last] = copy.deepcopy(value)
+
+
+def _remove(body: Json, steps: Sequence[str | int]) -> None:
+    *way, last = steps
+    holder = body
+    for step in way:
+        holder = holder[step] if _has(holder, step) else None
+    if _has(holder, last):
+        del holder[last]
+
+
+def _has(holder: Json, step: str | int) -> bool:
+    if isinstance(holder, list):
+        return isinstance(step, int) and step < len(holder)
+    return isinstance(holder, dict) and step in holder

@@ -1,0 +1,75 @@
+"""What a refresh has asked so far, in a hidden folder of the directory that it writes to, until all of it is there.
+
+A recording in it is one that was answered: whoever goes on with the refresh finds it by its name and need not ask
+again. Batches that were begun are kept beside them.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import RecordingError
+from harness.recording.format import dumps, to_document
+from harness.recording.model import Exchange, Json
+from harness.stores.files import write_whole
+from harness.stores.reading import exchange_of
+
+FOLDER = ".refresh"
+
+_BATCHES = "batches.json"
+
+
+class Staging:
+    """The folder ``.refresh`` in a directory. ``part`` tells apart what is asked several times."""
+
+    def __init__(self, into: Path) -> None:
+        self.root = into / FOLDER
+
+    def load(self, part: str, name: str) -> Exchange | None:
+        """What was answered; None where nothing was, or nothing that can be read."""
+        try:
+            return exchange_of((self.root / part / f"{name}.json").read_bytes())
+        except (OSError, RecordingError):
+            return None
+
+    def save(self, part: str, name: str, exchange: Exchange) -> None:
+        """Keep an answer. Raises RecordingError when the disk refuses."""
+        self._write(f"{part}/{name}.json", dumps(to_document(exchange)))
+
+    def batches(self) -> list[dict[str, Json]]:
+        with suppress(OSError, ValueError):
+            rows = json.loads((self.root / _BATCHES).read_text("utf-8"))
+            return [row for row in rows if isinstance(row, dict) and row.keys() >= {"prefix", "id", "names"}]
+        return []
+
+    def keep_batches(self, rows: Sequence[dict[str, Json]]) -> None:
+        self._write(_BATCHES, json.dumps(list(rows), indent=2) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.root / name
+        try:
+            if not self.root.exists():
+                # An unfinished refresh is nothing for version control.
+                write_whole(self.root / ".gitignore", b"*\n")
+            write_whole(path, text.encode())
+        except OSError as error:
+            raise RecordingError(
+                f"{path}: could not be written: {error.strerror}", hint="Make room or mend the permissions."
+            ) from error
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a refresh into this directory was begun and has not ended."""
+        return self.root.is_dir()
+
+    def clear(self) -> None:
+        """Forget what was asked. Raises RecordingError when the disk refuses."""
+        try:
+            if self.root.exists():
+                shutil.rmtree(self.root)
+        except OSError as error:
+            raise RecordingError(
+                f"{self.root} could not be removed: {error.strerror}", hint="Mend the permissions."
+            ) from error
