@@ -18,6 +18,8 @@ _COMMANDS = {
     "explain": ("harness.cli.explain", "explain"),
     "verify": ("harness.cli.verify", "verify"),
     "rekey": ("harness.cli.rekey", "rekey"),
+    "import": ("harness.cli.importing", "import_command"),
+    "export": ("harness.cli.exporting", "export_command"),
 }
 
 
