@@ -162,7 +162,7 @@ def _rules(settings: Settings) -> str:
     same = Settings()
     others = (
         *("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache"),
-        *("responses", "record_errors", "timings", "speed"),
+        *("responses", "record_errors", "timings", "speed", "vcr"),
     )
     return repr(replace(settings, **{name: getattr(same, name) for name in others}))
 

@@ -20,6 +20,8 @@ _COMMANDS = {
     "verify": ("harness.cli.verify", "verify"),
     "rekey": ("harness.cli.rekey", "rekey"),
     "prune": ("harness.cli.prune", "prune"),
+    "import": ("harness.cli.importing", "import_command"),
+    "export": ("harness.cli.exporting", "export_command"),
 }
 
 

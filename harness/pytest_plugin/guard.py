@@ -1,23 +1,10 @@
 """The network guard: while a test replays, no name of a model provider is looked up."""
 
-import re
 import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
-_HOSTS = re.compile(
-    r"""
-    api\.(openai|anthropic|mistral|groq|together|deepseek|cohere|fireworks|perplexity|cerebras|x)\.(com|ai|xyz|co)
-    | (\w+\.)?api\.openai\.com | (api\.)?openrouter\.ai | generativelanguage\.googleapis\.com
-    | [\w-]+-aiplatform\.googleapis\.com | aiplatform\.googleapis\.com | bedrock-runtime\.[\w-]+\.amazonaws\.com
-    | [\w-]+\.(openai|services\.ai|cognitiveservices)\.azure\.com | api-inference\.huggingface\.co
-    | router\.huggingface\.co | integrate\.api\.nvidia\.com | api\.moonshot\.(ai|cn) | dashscope[\w-]*\.aliyuncs\.com
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-"""Hosts that serve models and little else."""
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -51,7 +38,9 @@ class Guard:
         self._patch.setattr(socket, "getaddrinfo", getaddrinfo)
 
     def is_provider(self, host: str) -> bool:
-        return host.lower() in self._upstreams or _HOSTS.fullmatch(host) is not None
+        from harness.recording.providers import is_provider
+
+        return host.lower() in self._upstreams or is_provider(host)
 
     def remove(self) -> None:
         self._patch.undo()

@@ -26,6 +26,7 @@ _FLAGS = {
     "strict": "answer by key alone, without the fall-back; else HARNESS_STRICT",
     "record_errors": "record failures too: 401, 429, 5xx, streams that broke off",
     "timings": "record how long the pieces of an answer took",
+    "vcr": "keep the model traffic of pytest-recording's tests in recordings, not in cassettes; else HARNESS_VCR",
 }
 _ACTIONS = {"recordings": "append"}
 _NO_KEEP_EQUAL = "record again what says the same, too"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.pytest_plugin import options
+from harness.pytest_plugin.bridged import Bridged
 from harness.pytest_plugin.guard import Guard
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Run:
         self.outer = outer
         """What found a transport's server before: that of a run in which this one runs."""
         self.guard = Guard()
+        self.bridged = Bridged()
         self.current: pytest.Item | None = None
         self.is_wanted = False
         """Whether any test uses the harness."""
@@ -132,6 +134,23 @@ class Run:
             self.begin(use.test, scope, server)
         return Surroundings(server, scope)
 
+    def bridge(self, vcr: Any) -> None:
+        """Let the test that runs now have its model traffic in recordings, if the project wants that.
+
+        Raises HarnessError.
+        """
+        item: Any = self.current
+        if item is None or not hasattr(item, "_request"):
+            return
+        settings = self.settings_of(item, item._request.getfixturevalue("harness_settings"))  # noqa: SLF001 - as above
+        if settings.vcr:
+            self.bridged.begin(vcr, item, settings, str(marked(item).get("scope") or item.nodeid))
+
+    def note_played(self, item: pytest.Item) -> None:
+        """A test of pytest-recording's was called: which recordings answered it."""
+        if item.nodeid in self.bridged.scopes:
+            self.bridged.played(item, self.settings_of(item, self.settings))
+
     def end(self) -> None:
         """Close every server; what is being recorded is finished first."""
         for server in self._servers:
@@ -149,6 +168,7 @@ class Run:
 
     def abandon(self, test: str) -> None:
         """A test that failed may not have asked for all it asks for: it replaces no more than it recorded."""
+        self.bridged.failed.add(test)
         for use in self._uses:
             if use.test == test:
                 use.server.abandon(use.scope)
@@ -161,14 +181,15 @@ class Run:
         """What a test asked, in the last time that it ran."""
         last = {(id(use.server), use.scope): use for use in self._uses if use.test == test}
         asked = [(use, self._asked(use.server, use.begin)) for use in last.values()]
-        return [one for use, lines in asked for one in lines if (one.test, one.scope) == (test, use.scope)]
+        own = [one for use, lines in asked for one in lines if (one.test, one.scope) == (test, use.scope)]
+        return own + [one for one in self.bridged.asked if one.test == test]
 
     def first_lines(self, test: str) -> list[str]:
         """What a test asked, a line for each: the outcome, the recording, the first line of its answer."""
         from harness.errors import RecordingError
         from harness.recording.first_line import first_line
 
-        stores = {str(server.settings.recordings): server.parts.store for server in self._servers}
+        stores = {str(server.settings.recordings): server.parts.store for server in self._servers} | self.bridged.stores
         lines = []
         for one in self.asked_by(test):
             said = (one.error or "").partition("\n")[0]
@@ -188,26 +209,30 @@ class Run:
         """Everything that was asked in this process."""
         from harness.report.run_log import RunLog
 
-        modes = dict.fromkeys([str(self.settings.mode), *(str(server.settings.mode) for server in self._servers)])
+        own = [] if self.bridged.modes and not self._servers else [str(self.settings.mode)]
+        modes = dict.fromkeys([*own, *(str(server.settings.mode) for server in self._servers), *self.bridged.modes])
         again = "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest"
         log = RunLog(", ".join(modes), again, options.as_flags(self.config))
-        log.tests = dict.fromkeys((use.test for use in self._uses), "unknown")
+        log.tests = dict.fromkeys([*(use.test for use in self._uses), *self.bridged.scopes], "unknown")
+        log.asked += self.bridged.asked
         for server in self._servers:
             log.asked += self._asked(server)
         return log
 
     @property
     def is_used(self) -> bool:
-        return bool(self._servers)
+        return bool(self._servers or self.bridged.scopes)
 
     def directories(self) -> list[str]:
         """Where recordings are as files of this machine."""
-        places = (server.settings.recordings for server in self._servers)
-        return sorted({str(place) for place in places if isinstance(place, Path)})
+        places = {
+            str(server.settings.recordings) for server in self._servers if isinstance(server.settings.recordings, Path)
+        }
+        return sorted(places | {place for place in self.bridged.stores if "://" not in place})
 
     def scopes(self) -> dict[str, str]:
         """The scope of each test that used the harness."""
-        return {use.test: use.scope for use in self._uses}
+        return {use.test: use.scope for use in self._uses} | self.bridged.scopes
 
     def _asked(self, server: "ServerThread", begin: int = 0) -> "Iterator[Asked]":
         """The journal of a server, from a line on, with the tests to which its lines belong."""

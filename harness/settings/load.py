@@ -50,6 +50,7 @@ def load(
         match=tables.match(table.get("match", {})),
         redact=tables.redact(table.get("redact", {}), environ),
         keep_equal=values.truth(given.find("keep_equal", "true")),
+        vcr=values.truth(given.find("vcr", "false")),
         cache=values.folder(given.find("cache", "")),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from harness.errors import SettingsError
 
@@ -96,7 +97,7 @@ class Settings:
     times as fast, None at once.
     ``recordings`` is where recordings are written and looked for first, ``more_recordings`` where they are looked for
     then. ``cache`` is the directory for what can be made again (indices, copies of what is in an object store); None is
-    the user's own.
+    the user's own. ``vcr`` keeps the model traffic of vcrpy's tests in recordings.
 
     What may hold a secret is not in its ``repr``: tests that fail show the values of fixtures.
     """
@@ -117,6 +118,7 @@ class Settings:
     redact: Redact = Redact()
     more_recordings: Sequence[Place] = ()
     keep_equal: bool = True
+    vcr: bool = False
     cache: Path | None = field(default=None, repr=False)
 
     @property
@@ -133,3 +135,9 @@ class Settings:
     def upstream_names(self) -> Sequence[str]:
         """The prefixes that a model's name may have; ``openai`` always, whoever answers for it."""
         return tuple(dict.fromkeys(("openai", *self.upstreams)))
+
+    @property
+    def upstream_hosts(self) -> frozenset[str]:
+        """The hosts of all upstreams, in lower case."""
+        urls = [self.upstream, *(one.base_url for one in self.upstreams.values())]
+        return frozenset(filter(None, (urlsplit(url).hostname for url in urls)))

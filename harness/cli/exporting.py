@@ -1,0 +1,91 @@
+"""``harness export``: what others read, out of recordings."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import settings_from
+
+if TYPE_CHECKING:
+    from harness.recording.lookup import Entry
+    from harness.recording.tally import Tally
+    from harness.stores.protocol import RecordingStore
+
+
+@click.group("export")
+def export_command() -> None:
+    """Make of recordings what other tools read.
+
+    \b
+    harness export cassettes              a cassette for each test, which vcrpy replays
+    """
+
+
+@export_command.command()
+@click.argument("place", required=False, type=click.Path(exists=True, file_okay=False), metavar="[DIR]")
+@click.option("--into", metavar="DIR", default=".", type=click.Path(file_okay=False, path_type=Path),
+              help="pytest's root: cassettes go below it, beside the tests (default: here).")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True,
+              help="The serializer.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace cassettes that are there and say something else.")
+@click.pass_context
+def cassettes(context: click.Context, place: str | None, into: Path, form: str, overwrite: bool) -> None:
+    """Make vcrpy's cassettes of the recordings in DIR (default: the project's): one for each test.
+
+    They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. A recording does not say
+    when it was asked for: within a cassette shorter requests come first. Let vcrpy look at bodies, too (match_on).
+
+    \b
+    Example:
+      harness export cassettes
+      harness export cassettes recordings --into /tmp/out --format json
+
+    Exit code: 0 everything was written, 1 something was skipped, 2 nothing could be read.
+    """
+    from harness.errors import SettingsError
+    from harness.recording.cassette_names import cassette_of
+    from harness.recording.tally import Tally
+    from harness.report.tally_terminal import lines
+    from harness.wiring import open_store
+
+    try:
+        import harness.vcr_bridge  # noqa: F401 - only whether it can be
+    except ModuleNotFoundError as error:
+        raise SettingsError("vcrpy is not installed.", hint="pip install 'harness[vcr]'") from error
+    store, tally = open_store(settings_from({"recordings": place})), Tally()
+    groups: dict[str, list[Entry]] = {}
+    for entry in store.entries():
+        groups.setdefault(cassette_of(entry.scope), []).append(entry)
+    if not groups:
+        raise click.UsageError(f"No recordings in {store.where}.")
+    for name, entries in sorted(groups.items()):
+        _write(into / f"{name}.{form}", store, entries, tally, overwrite=overwrite)
+    for line in lines(tally, thing="cassette", into=f"{into}/"):
+        click.echo(line)
+    context.exit(1 if tally.skipped else 0)
+
+
+def _write(path: Path, store: "RecordingStore", entries: "Iterable[Entry]", tally: "Tally", *, overwrite: bool) -> None:
+    from harness.errors import RecordingError
+    from harness.recording.asking_order import in_asking_order
+    from harness.recording.http_exchange import http_of
+    from harness.recording.tally import Skipped
+    from harness.stores.new_files import write_new
+    from harness.vcr_bridge import cassette_bytes
+
+    exchanges = []
+    for entry in in_asking_order(entries):
+        try:
+            exchanges.append(http_of(store.load(entry.name)))
+        except RecordingError as error:
+            tally.skipped.append(Skipped(f"{store.where}/{entry.name}.json", error.message, error.hint))
+    if not exchanges:
+        return
+    try:
+        data = cassette_bytes(exchanges, as_json=path.suffix == ".json")
+    except RecordingError as error:
+        tally.skipped.append(Skipped(str(path), error.message, error.hint))
+        return
+    write_new(path, data, tally, what=str(path), name=str(path), overwrite=overwrite)

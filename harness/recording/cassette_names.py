@@ -1,0 +1,64 @@
+"""Which test a cassette is for, and what a test's cassette is called: the layout of pytest-recording.
+
+``tests/test_a.py::TestX::test_y[a/b]`` has ``tests/cassettes/test_a/TestX.test_y[a-b].yaml``: characters that are no
+part of a file's name are dashes there, of nested classes the innermost one is named, and a long name is cut.
+"""
+
+import hashlib
+import re
+
+FOLDER = "cassettes"
+SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
+
+_NO_PART_OF_A_NAME = re.compile(r"""[<>?%*:|"'/\\]""")
+_LONGEST = 255
+_SUFFIX_LENGTH = 4
+"""pytest-recording counts the name of the serializer in place of the suffix; ``yaml`` and ``json`` are alike."""
+
+
+def without_suffix(place: str) -> str:
+    """The path of a cassette without what says its serializer."""
+    return next((place.removesuffix(suffix) for suffix in reversed(SUFFIXES) if place.endswith(suffix)), place)
+
+
+def cassette_of(scope: str | None) -> str:
+    """The path of a scope's cassette, with slashes and without a suffix, below the root of the project."""
+    if scope is None:
+        return f"{FOLDER}/shared"
+    file, *names = scope.split("::")
+    if not names or not file.endswith(".py"):
+        return f"{FOLDER}/{_NO_PART_OF_A_NAME.sub('-', scope)}"
+    folder, slash, module = file.removesuffix(".py").rpartition("/")
+    # What a parameter holds may have colons, too.
+    test, bracket, parameter = "::".join(names).partition("[")
+    name = ".".join(test.split("::")[-2:]) + bracket + parameter
+    return f"{folder}{slash}{FOLDER}/{module}/{_shortened(_NO_PART_OF_A_NAME.sub('-', name))}"
+
+
+def _shortened(name: str) -> str:
+    if len(name) + _SUFFIX_LENGTH <= _LONGEST:
+        return name
+    digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return f"{name[: _LONGEST - _SUFFIX_LENGTH - len(digest) - 3]}...{digest}"
+
+
+def is_of(scope: str | None, test: str) -> bool:
+    """Whether a scope is that of a test, or what is left of its name in a cassette's."""
+    return scope == test or (scope is not None and "::" in scope and cassette_of(scope) == cassette_of(test))
+
+
+def names_in(stem: str) -> list[str]:
+    """The names in a cassette's: a class and a test, or a test alone, the parameter with it."""
+    test, bracket, parameter = stem.partition("[")
+    holder, dot, name = test.partition(".")
+    return [holder, name + bracket + parameter] if dot and holder.isidentifier() else [stem]
+
+
+def scope_of(place: str) -> str | None:
+    """The scope of a cassette in pytest-recording's layout, by its path below the root; None for another layout."""
+    folder, _, stem = without_suffix(place).rpartition("/")
+    above, _, module = folder.rpartition("/")
+    if above.rpartition("/")[2] != FOLDER:
+        return None
+    beside = above.removesuffix(FOLDER)
+    return "::".join([f"{beside}{module}.py", *names_in(stem)])

@@ -1,0 +1,10 @@
+"""vcrpy's side of the harness: its cassettes as files, and its tests with recordings in place of cassettes.
+
+The only room that imports vcr. It is no door itself: the commands read and write cassettes with it, and the pytest
+plugin hands it the object that pytest-recording has made.
+"""
+
+from harness.vcr_bridge.bridge import Bridge, played
+from harness.vcr_bridge.cassettes import cassette_bytes, interactions, read_cassette
+
+__all__ = ["Bridge", "cassette_bytes", "interactions", "played", "read_cassette"]
