@@ -10,6 +10,9 @@ from harness.errors import HarnessError, InvalidRequest, UpstreamError
 TOO_LONG = "context_length_exceeded"
 """The code of a request that does not fit into the model's context."""
 
+NO_MODEL = "model_not_found"
+"""The code of a model that is not there, or not for this client."""
+
 _TOO_LONG_CODES = (TOO_LONG, "exceed_context_size_error")
 _TOO_LONG_STATUSES = (400, 413, 422)
 _TOO_LONG_WORDS = re.compile(
@@ -40,12 +43,14 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> HarnessErro
     message = str(fields.get("message") or f"The upstream answered {status}: {text}")
     code = _code(status, fields, message)
     kind = InvalidRequest if status < 500 else UpstreamError
+    # A model that one may not use is a 403 here and there.
+    is_missing = status == 404 and code == NO_MODEL
     return kind(
         message,
-        param=_text(fields.get("param")),
+        param=_text(fields.get("param")) or ("model" if code == NO_MODEL else None),
         code=code,
         type=_text(fields.get("type")),
-        http_status=400 if code in ("model_not_found", TOO_LONG) else status,
+        http_status=400 if is_missing or code == TOO_LONG else status,
         headers=headers,
     )
 
@@ -94,7 +99,7 @@ def _code(status: int, fields: Mapping[str, Any], message: str) -> str | None:
         if known or _TOO_LONG_WORDS.search(message):
             return TOO_LONG
     if status == 404 and _NO_MODEL_WORDS.search(message):
-        return "model_not_found"
+        return NO_MODEL
     return said
 
 

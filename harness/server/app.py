@@ -4,10 +4,10 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from harness.api.errors import error_body
-from harness.errors import HarnessError, InvalidRequest, NotFound
+from harness.errors import DO_NOT_RETRY, HarnessError, InvalidRequest, NotFound
 from harness.server import compaction, conversations, inference, input_tokens, responses, stored_completions
 from harness.server.background import Runs
 from harness.server.context import RUNS, SCOPE_PREFIX, SERVICES, Services
@@ -98,6 +98,15 @@ def _summary(routes: Iterable[tuple[str, str]]) -> str:
 
 def _not_served(served: str) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
+        methods = await _methods(request)
+        if methods:
+            raise InvalidRequest(
+                f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different HTTP "
+                f"method?) Allowed: {methods}.",
+                code="method_not_supported",
+                http_status=405,
+                headers={**DO_NOT_RETRY, "Allow": methods},
+            )
         raise NotFound(
             f"Unknown request URL: {request.method} {request.path}.",
             hint=f"Served here: {served}; and what the backend answers below /v1. A base URL ends in /v1.",
@@ -105,6 +114,16 @@ def _not_served(served: str) -> Handler:
         )
 
     return handler
+
+
+async def _methods(request: web.Request) -> str:
+    """The methods that the path of a request has handlers for."""
+    found: set[str] = set()
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        if hdrs.METH_ANY not in methods:
+            found |= methods
+    return ", ".join(sorted(found))
 
 
 @web.middleware

@@ -146,7 +146,12 @@ WRONG = [
     Wrong("POST", RESPONSES, b"[]", 400, "invalid_type", None, "must be a JSON object"),
     Wrong("GET", "/models/a%0Ab", None, 404, "unknown_url", None, "^Unknown request URL"),
     Wrong("GET", "/v1/responses/resp_{}", None, 404, "unknown_url", None, "^Unknown request URL"),
-    Wrong("PUT", "/v1/conversations", None, 404, "unknown_url", None, "^Unknown request URL"),
+    # What is there, and not by this method.
+    Wrong("PUT", "/v1/conversations", None, 405, "method_not_supported", None, "^Not allowed to PUT on /v1/conversati"),
+    Wrong("GET", RESPONSES, None, 405, "method_not_supported", None, r"Allowed: POST\.$"),
+    Wrong("PUT", f"{RESPONSES}/input_tokens", {}, 405, "method_not_supported", None, "DELETE, GET, HEAD, POST"),
+    Wrong("POST", f"{CONVERSATIONS}/{{conv}}/items/msg_0", {}, 405, "method_not_supported", None, "DELETE, GET, HEAD"),
+    Wrong("PATCH", "/v1/chat/completions", {}, 405, "method_not_supported", None, "^Not allowed to PATCH on /v1/chat/"),
 ]
 
 
@@ -210,8 +215,16 @@ def test_an_unknown_model_is_a_400_of_responses_and_a_404_of_chat(tmp_path: Path
         with ServerThread(Settings(mode=Mode.LIVE, upstream=upstream.url, recordings=tmp_path)) as server:
             status, _, error = post(server, RESPONSES)
             assert (status, error["code"], error["message"]) == (400, "model_not_found", NO_MODEL["message"])
+            assert error["param"] == "model"
             if shell:
                 assert post(server, CHAT)[0] == 404
+
+
+def test_a_model_that_is_for_others_is_forbidden_in_both(tmp_path: Path) -> None:
+    error = LIMITED["error"] | {"message": "No access to the model.", "code": "model_not_found"}
+    with scripted(scripted_http(json.dumps({"error": error}).encode(), status=403)) as upstream:
+        with ServerThread(Settings(mode=Mode.LIVE, upstream=upstream.url, recordings=tmp_path)) as server:
+            assert [post(server, path)[0] for path in (CHAT, RESPONSES)] == [403, 403]
 
 
 def test_what_asking_again_cannot_help_says_so(tmp_path: Path) -> None:
