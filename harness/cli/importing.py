@@ -135,8 +135,8 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
     from harness.checking import check_all
     from harness.errors import RecordingError
     from harness.recording.format import loads
+    from harness.recording.mending import in_step, without_secrets
     from harness.recording.ogx import moves
-    from harness.recording.verify import in_step, without_secrets
     from harness.stores.housekeeping import places, read
     from harness.wiring import redactor_of, verifier_of
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.recording.findings import Checked, Kind
 from harness.recording.rekey import renamings
-from harness.recording.verify import Checked, Kind
 
 
 @dataclass(frozen=True, slots=True)
