@@ -15,6 +15,7 @@ import openai
 import pytest
 
 import harness
+from harness import ambient
 from harness.errors import SettingsError
 from harness.recording.author import author
 from harness.recording.model import Request
@@ -25,6 +26,12 @@ from tests.plugin.project import record
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello"}]
 STREAMED = {"model": "m", "messages": MESSAGES, "stream": True}
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of any run of tests: what is missed here on purpose is not for the summary of the run that this is."""
+    monkeypatch.setattr(ambient, "find", None)
 
 
 @pytest.fixture
