@@ -99,7 +99,7 @@ ROOMS = {
     # What surrounds a call that is answered in-process, and the transports that are answered so.
     "ambient": Room(ours=frozenset({"running"})),
     "transports": Room(
-        ours=frozenset({"ambient", "running", "server.pipe", "settings", "errors"}),
+        ours=frozenset({"ambient", "running", "server.pipe", "server.repeats", "settings", "errors"}),
         alone={"transports.client": frozenset({"anyio"})},
     ),
     # The doors: none imports another.
