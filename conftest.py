@@ -1,5 +1,6 @@
 """What the tests of this project share."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -11,12 +12,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
 START = Path(__file__).parent.parent / "shared" / "upstream" / "start.sh"
 PATIENCE = 30.0
 """Seconds that an upstream may take to be ready."""
+
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=300, deadline=None)
+settings.load_profile("quick")  # --hypothesis-profile comes later, and counts
+
+
+def pytest_configure() -> None:
+    """Collect garbage seldom: the client libraries make a million objects that stay, and each time all are visited."""
+    gc.set_threshold(20_000, 20, 100)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """The suite takes a process for each core (None: xdist counts); what is named by hand is sooner done in one."""
+    return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else None
 
 
 @pytest.fixture(scope="session")

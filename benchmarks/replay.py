@@ -1,7 +1,8 @@
 """How fast recordings are replayed, beside aimock in the same run.
 
 Each server has a core of its own in turn, and the load another: 64 connections that ask as fast as they are answered.
-Rounds alternate between the two, so that a busy machine is busy for both; the best round of each counts.
+Rounds alternate between the two, so that a busy machine is busy for both; the best round of each counts. "by CPU" is
+the same by answers for each second that the server's processor worked: it says more where others use the cores too.
 
     npm install --prefix /tmp/aimock @copilotkit/aimock
     python benchmarks/replay.py --aimock /tmp/aimock
@@ -21,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from load import answers_a_second
 
@@ -81,8 +83,8 @@ def write_fixtures(file: Path) -> None:
 
 
 @contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
-    """A server on the server's core, once it answers."""
+def running(command: list[str], port: int) -> Iterator[int]:
+    """A server on the server's core, once it answers; its process's number."""
     process = subprocess.Popen(
         ["taskset", "-c", str(SERVER_CORE), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -93,7 +95,7 @@ def running(command: list[str], port: int) -> Iterator[None]:
                 break
             except OSError:
                 time.sleep(0.02)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
@@ -108,12 +110,25 @@ def aimock_command(place: Path, fixtures: Path, port: int) -> list[str]:
     return ["node", str(cli), "-p", str(port), "-f", str(fixtures), "--log-level", "silent"]
 
 
-def rate(port: int, tokens: int, *, stream: bool, seconds: float) -> float:
+class Rate(NamedTuple):
+    """Answers for each second of the clock, and of the server's processor."""
+
+    wall: float
+    cpu: float
+
+
+def cpu_seconds(process: int) -> float:
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def rate(process: int, port: int, tokens: int, *, stream: bool, seconds: float) -> Rate:
     body = json.dumps(body_of(tokens, stream=stream)).encode()
+    began = cpu_seconds(process)
     measured, answer = asyncio.run(answers_a_second(port, PATH, body, connections=64, seconds=seconds))
     assert answer.startswith(b"HTTP/1.1 200"), answer[:500]
     assert answer.count(b"word") >= tokens, answer[:500]
-    return measured
+    return Rate(measured, measured * seconds / (cpu_seconds(process) - began))
 
 
 def compare(options: argparse.Namespace, work: Path) -> None:
@@ -121,18 +136,24 @@ def compare(options: argparse.Namespace, work: Path) -> None:
     write_recordings(work / "many", 3000)
     write_fixtures(work / "fixtures.json")
     with (
-        running(harness_command(work / "few", 9101), 9101),
-        running(harness_command(work / "many", 9102), 9102),
-        running(aimock_command(options.aimock, work / "fixtures.json", 9103), 9103),
+        running(harness_command(work / "few", 9101), 9101) as few,
+        running(harness_command(work / "many", 9102), 9102) as many,
+        running(aimock_command(options.aimock, work / "fixtures.json", 9103), 9103) as aimock,
     ):
-        print(f"{'answers a second':<28}{'harness':>9}{'of 3,000':>10}{'aimock':>9}{'times':>7}{'aim':>6}")
+        servers = {few: 9101, many: 9102, aimock: 9103}
+        print(f"{'answers a second':<28}{'harness':>9}{'of 3,000':>10}{'aimock':>9}{'times':>7}{'by CPU':>8}{'aim':>6}")
         for name, (tokens, stream, aim) in CASES.items():
-            best = dict.fromkeys((9101, 9102, 9103), 0.0)
-            for _ in range(options.rounds):
-                for port in best:
-                    best[port] = max(best[port], rate(port, tokens, stream=stream, seconds=options.seconds))
-            few, many, aimock = best.values()
-            print(f"{name:<28}{few:>9.0f}{many:>10.0f}{aimock:>9.0f}{few / aimock:>7.1f}{aim:>6.1f}", flush=True)
+            rounds = [
+                [
+                    rate(process, port, tokens, stream=stream, seconds=options.seconds)
+                    for process, port in servers.items()
+                ]
+                for _ in range(options.rounds)
+            ]
+            ours, of_many, theirs = (Rate(*map(max, zip(*rates, strict=True))) for rates in zip(*rounds, strict=True))
+            times, by_cpu = ours.wall / theirs.wall, ours.cpu / theirs.cpu
+            rates = f"{ours.wall:>9.0f}{of_many.wall:>10.0f}{theirs.wall:>9.0f}"
+            print(f"{name:<28}{rates}{times:>7.1f}{by_cpu:>8.1f}{aim:>6.1f}", flush=True)
 
 
 def main() -> None:

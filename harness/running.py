@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Self
 from urllib.parse import quote
@@ -16,7 +17,9 @@ from aiohttp import web
 
 from harness.errors import SettingsError
 from harness.server.app import make_app
+from harness.server.inference import REPEATS
 from harness.server.pipe import Deliver, Pipe
+from harness.server.repeats import Whole
 from harness.settings import NO_KEY, Settings, check
 from harness.wiring import Parts, build
 
@@ -177,6 +180,8 @@ class ServerThread:
         self._runner: web.AppRunner | None = None
         self._root = ""
         self._opening = threading.Lock()
+        self._to_begin: deque[str] = deque()
+        """Scopes that begin anew as soon as the server's thread comes to it."""
         self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
 
     def __enter__(self) -> Self:
@@ -219,7 +224,17 @@ class ServerThread:
     def begin(self, scope: str) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
         loop, _ = self._running()
-        loop.call_soon_threadsafe(self.parts.services.backend.forget, scope)
+        self._to_begin.append(scope)
+        loop.call_soon_threadsafe(self._begin_next)
+
+    def _begin_next(self) -> None:
+        self.parts.services.backend.forget(self._to_begin[0])
+        self._to_begin.popleft()
+
+    def repeat(self, data: bytes) -> Whole | None:
+        """Answer an HTTP request that ``call`` has answered before, in this thread; None when it has to be called."""
+        _, runner = self._running()
+        return None if self._to_begin else runner.app[REPEATS].answer(data)
 
     def call(self, data: bytes, deliver: Deliver) -> Callable[[], None]:
         """Answer an HTTP request, given as bytes, without a socket; what hangs up before the end.

@@ -1,6 +1,7 @@
 """Answering from recordings. Never opens a connection."""
 
 import hashlib
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class ReplayBackend:
 
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
     digest and a look at the files' times. With a ``pace``, answers take the time that they took.
+
+    An answer's ``again`` may be called in any thread.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class ReplayBackend:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
         self._counts: Counter[_Turn] = Counter()
+        self._one_at_a_time = threading.Lock()
 
     async def send(self, call: Call) -> Answer:
         answer = self.find(call)
@@ -81,6 +85,10 @@ class ReplayBackend:
 
     def find(self, call: Call) -> Answer | None:
         """The recorded answer to a call; None when no recording answers it."""
+        with self._one_at_a_time:
+            return self._find(call)
+
+    def _find(self, call: Call) -> Answer | None:
         digest = _digest(call)
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
@@ -94,6 +102,10 @@ class ReplayBackend:
 
     def _again(self, digest: bytes, call: Call) -> Answer | None:
         """The answer to a call that was answered before; None when what is known of it holds no longer."""
+        with self._one_at_a_time:
+            return self._find_again(digest, call)
+
+    def _find_again(self, digest: bytes, call: Call) -> Answer | None:
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
             return None
@@ -126,8 +138,9 @@ class ReplayBackend:
             raise BrokenOff("The stream broke off here when it was recorded.", hint="Record it again for a whole one.")
 
     def forget(self, scope: str | None) -> None:
-        for turn in [turn for turn in self._counts if turn[0] == scope]:
-            del self._counts[turn]
+        with self._one_at_a_time:
+            for turn in [turn for turn in self._counts if turn[0] == scope]:
+                del self._counts[turn]
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""

@@ -21,9 +21,12 @@ class Pipe(asyncio.Transport):
         self._deliver = deliver
         self._protocol: asyncio.BaseProtocol | None = None
         self._closed = False
+        self.request = b""
+        """All that the client sends."""
 
     def open(self, server: web.Server, data: bytes) -> None:
         """Connect to ``server``, and send ``data``."""
+        self.request = data
         self._protocol = handler = server()
         handler.connection_made(self)
         handler.data_received(data)

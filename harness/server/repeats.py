@@ -2,7 +2,8 @@
 
 Most of what a mock server hears it has heard before, byte for byte: a client sends the same headers with the same
 body. Such a request is answered from prepared bytes by its connection itself; parsing, routing and rendering happen the
-first time only. Whatever else a connection carries (what is new, pipelined, chunked, to be closed) goes to aiohttp.
+first time only. Whatever else a connection carries (what is new, pipelined, chunked, to be closed) goes to aiohttp. A
+request without a socket is answered again in the thread of whoever asks.
 """
 
 import re
@@ -10,12 +11,14 @@ from asyncio import BaseTransport, Protocol, Transport
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import TypeAlias
 
 from aiohttp import web
 
 from harness.backends.protocol import Answer
+from harness.server.pipe import Pipe
 
 _LARGEST_REQUEST = 64 * 1024
 _MOST_REQUESTS = 4096
@@ -29,6 +32,22 @@ _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 Headers: TypeAlias = Callable[[Answer], Mapping[str, str]]
 
 
+@dataclass(frozen=True)
+class Whole:
+    """All of an HTTP answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    @cached_property
+    def data(self) -> bytes:
+        """The answer as aiohttp writes it."""
+        head = [f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}".encode()]
+        head += [name + b": " + value for name, value in self.headers]
+        return b"\r\n".join([*head, b"", self.body])
+
+
 class Repeats:
     """The requests of a server that are known how to be answered again, bounded; the oldest is forgotten first."""
 
@@ -38,8 +57,11 @@ class Repeats:
 
     def respond(self, request: web.Request, answer: Answer) -> web.Response:
         """The response to a request that may come again: its connection is watched from now on."""
-        transport = request.transport
-        connection = self._watched(transport) if isinstance(transport, Transport) else None
+        transport, connection = request.transport, None
+        if isinstance(transport, Pipe):
+            self.remember(transport.request, answer)
+        elif isinstance(transport, Transport):
+            connection = self._watched(transport)
         return _Response(connection, answer, self._headers(answer))
 
     def _watched(self, transport: Transport) -> "_Connection | None":
@@ -50,13 +72,13 @@ class Repeats:
         transport.set_protocol(connection)
         return connection
 
-    def answer(self, request: bytes) -> bytes | None:
-        """The whole HTTP answer to a request that was answered before; None when it has to be handled."""
+    def answer(self, request: bytes) -> Whole | None:
+        """The answer to a request that was answered before; None when it has to be handled. For any thread."""
         known = self._known.get(request)
-        data = known.next(self._headers) if known else None
-        if data is None:
+        whole = known.next(self._headers) if known else None
+        if whole is None:
             self._known.pop(request, None)
-        return data
+        return whole
 
     def remember(self, request: bytes, answer: Answer) -> None:
         is_plain = request.startswith((b"POST ", b"GET ")) and answer.status not in _WITHOUT_BODY
@@ -68,27 +90,24 @@ class Repeats:
 
 @dataclass(slots=True)
 class _Repeat:
-    """How a request is answered again, and the bytes of the answers that it had, by the recording's name."""
+    """How a request is answered again, and the answers that it had, by the recording's name."""
 
     again: Callable[[], Answer | None]
-    written: dict[str | None, tuple[bytes, bytes]] = field(default_factory=dict)
+    had: dict[str | None, Whole] = field(default_factory=dict)
 
-    def next(self, headers: Headers) -> bytes | None:
+    def next(self, headers: Headers) -> Whole | None:
         answer = self.again()
         if answer is None or answer.body is None:
             return None
-        body, data = self.written.get(answer.recording, (None, b""))
-        if body is not answer.body:
-            data = _http(answer, answer.body, headers(answer))
-            self.written[answer.recording] = (answer.body, data)
-        return data
+        whole = self.had.get(answer.recording)
+        if whole is None or whole.body is not answer.body:
+            whole = self.had[answer.recording] = _whole(answer, answer.body, headers(answer))
+        return whole
 
 
-def _http(answer: Answer, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """An answer as aiohttp writes it."""
-    lines = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, '')}"]
-    lines += [f"{name}: {value}" for name, value in {**headers, "Content-Length": str(len(body))}.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+def _whole(answer: Answer, body: bytes, headers: Mapping[str, str]) -> Whole:
+    all_headers = {**headers, "Content-Length": str(len(body))}
+    return Whole(answer.status, [(name.encode(), value.encode()) for name, value in all_headers.items()], body)
 
 
 class _Response(web.Response):
@@ -134,7 +153,7 @@ class _Connection(Protocol):
         answer = None if self._is_paused else self._repeats.answer(held)
         if answer is not None:
             self._held = b""
-            self._transport.write(answer)
+            self._transport.write(answer.data)
             return
         missing = _missing(held)
         if missing is None or missing < 0:

@@ -4,14 +4,24 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from functools import cache
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import anyio
+import anyio.lowlevel
 
+from harness.running import ServerThread
+from harness.server.repeats import Whole
 from harness.transports.engine import Engine
 from harness.transports.mailbox import AsyncMailbox, Mailbox, async_mailbox, mailbox
 from harness.transports.wire import SCOPE_HEADER, Answer, target
 from harness.transports.wire import request as as_bytes
+
+
+class _Asked(NamedTuple):
+    """A request as bytes, and the server that it is for."""
+
+    server: ServerThread
+    data: bytes
 
 
 class _Base:
@@ -20,23 +30,26 @@ class _Base:
     def __init__(self, scope: str | None = None, **settings: Any) -> None:
         self._engine = Engine(scope, settings)
 
-    def _send(self, request: Any, body: bytes, box: Mailbox | AsyncMailbox) -> Callable[[], None]:
-        """Hand a request to the server; what hangs up."""
+    def _asked(self, request: Any, body: bytes) -> "_Asked":
         here = self._engine.surroundings()
         headers = request.headers.raw
         path, _, question = request.url.raw_path.decode("ascii").partition("?")
         # What the client says of its scope counts before what the moment says, and after what the transport was given.
         says = path.startswith("/scope/") or any(name.lower() == SCOPE_HEADER for name, _ in headers)
         asked = target(path, self._engine.scope if says else here.scope) + (f"?{question}" if question else "")
-        return here.server.call(as_bytes(request.method, asked, headers, body), box.deliver)
+        return _Asked(here.server, as_bytes(request.method, asked, headers, body))
 
 
 class Transport(_Base):
     """What ``httpx.Client(transport=…)`` takes: each call is answered in this process, whatever host it is for."""
 
     def handle_request(self, request: Any) -> Any:
-        library, answer, box = _library_of(request), Answer(request.method), mailbox()
-        hang_up = self._send(request, request.read(), box)
+        library, asked = _library_of(request), self._asked(request, request.read())
+        whole = asked.server.repeat(asked.data)
+        if whole is not None:
+            return _repeated(library, request, whole)
+        answer, box = Answer(request.method), mailbox()
+        hang_up = asked.server.call(asked.data, box.deliver)
         pieces = _pieces(library, request, answer, box)
         try:
             next(pieces)
@@ -65,8 +78,14 @@ class AsyncTransport(_Base):
     """The same for ``httpx.AsyncClient(transport=…)``, in asyncio and in trio."""
 
     async def handle_async_request(self, request: Any) -> Any:
-        library, answer, box = _library_of(request), Answer(request.method), async_mailbox()
-        hang_up = self._send(request, await request.aread(), box)
+        library, asked = _library_of(request), self._asked(request, await request.aread())
+        whole = asked.server.repeat(asked.data)
+        if whole is not None:
+            # Other tasks have their turn, as they do while an answer is on its way.
+            await anyio.lowlevel.checkpoint()
+            return _repeated(library, request, whole)
+        answer, box = Answer(request.method), async_mailbox()
+        hang_up = asked.server.call(asked.data, box.deliver)
         pieces = _async_pieces(library, request, answer, box)
         try:
             await anext(pieces)
@@ -94,6 +113,11 @@ class AsyncTransport(_Base):
 def _library_of(request: Any) -> ModuleType:
     """The library (httpx or httpx2) of this request, and so of the client that waits for its answer."""
     return sys.modules[type(request).__module__.partition(".")[0]]
+
+
+def _repeated(library: ModuleType, request: Any, whole: Whole) -> Any:
+    stream = library.ByteStream(whole.body)
+    return library.Response(whole.status, headers=whole.headers, stream=stream, request=request)
 
 
 def _patience(request: Any) -> float | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.api.sse import DONE, Decoder, Event, encode, encode_json
 
-LAW = settings(max_examples=200, deadline=None)
+LAW = settings(deadline=None)
 
 BOM = b"\xef\xbb\xbf"
 ends = st.sampled_from(["\n", "\r", "\r\n"])

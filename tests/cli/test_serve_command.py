@@ -318,13 +318,16 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         (["--upstream", "api.openai.com"], "--upstream: 'api.openai.com' is not a base URL."),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_is_refused(
+    tmp_path: Path, mistake: Callable[..., str], arguments: list[str], said: str
+) -> None:
     (tmp_path / "file").touch()
-    assert said in refused(tmp_path, *arguments)
+    assert said in mistake("serve", *arguments)
 
 
-def test_a_mode_from_the_environment_that_is_none(tmp_path: Path) -> None:
-    message = refused(tmp_path, HARNESS_MODE="")
+def test_a_mode_from_the_environment_that_is_none(mistake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_MODE", "")
+    message = mistake("serve")
     assert message.splitlines() == [
         "harness: HARNESS_MODE: '' is not a mode.",
         "  Use one of: replay, record, record-if-missing, live.",

@@ -106,7 +106,7 @@ ROOMS = {
     # What surrounds a call that is answered in-process, and the transports that are answered so.
     "ambient": Room(ours=frozenset({"running"})),
     "transports": Room(
-        ours=frozenset({"ambient", "running", "server.pipe", "settings", "errors"}),
+        ours=frozenset({"ambient", "running", "server.pipe", "server.repeats", "settings", "errors"}),
         alone={"transports.client": frozenset({"anyio"})},
     ),
     # vcrpy's side, and the only room that imports vcr (whose cassettes are YAML). Two doors ask it, the commands for

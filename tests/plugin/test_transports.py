@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +16,12 @@ import openai
 import pytest
 
 import harness
+from harness import ambient
+from harness.backends.journal import Outcome
 from harness.errors import SettingsError
 from harness.recording.author import author
 from harness.recording.model import Request
+from harness.running import ServerThread
 from harness.settings import Settings
 from harness.stores.directory import DirectoryStore
 from harness.wiring import canonicalizer_of
@@ -25,6 +29,12 @@ from tests.plugin.project import record
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello"}]
 STREAMED = {"model": "m", "messages": MESSAGES, "stream": True}
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of any run of tests: what is missed here on purpose is not for the summary of the run that this is."""
+    monkeypatch.setattr(ambient, "find", None)
 
 
 @pytest.fixture
@@ -77,6 +87,53 @@ def test_many_async_calls_at_once(library: ModuleType, place: Path, backend: str
             assert said == ["Hello, you!"] * 20
 
     anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize("body", [STREAMED, {"model": "m", "messages": MESSAGES}])
+def test_a_call_that_comes_again_needs_the_servers_thread_no_more(
+    library: ModuleType, body: dict[str, Any], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[bytes] = []
+    call = ServerThread.call
+    monkeypatch.setattr(
+        ServerThread, "call", lambda self, data, deliver: called.append(data) or call(self, data, deliver)
+    )
+
+    async def ask_async() -> Any:
+        async with library.AsyncClient(transport=harness.async_transport(recordings=place)) as client:
+            return await client.post("http://any/v1/chat/completions", json=body)
+
+    with library.Client(transport=harness.transport(recordings=place)) as client:
+        answers = [client.post("http://any/v1/chat/completions", json=body) for _ in range(3)]
+    answers += [anyio.run(ask_async, backend=backend) for backend in ("asyncio", "trio")]
+    first, *others = [(answer.status_code, sorted(answer.headers.multi_items()), answer.content) for answer in answers]
+    assert others == [first] * 4
+    assert len(called) == 1
+
+
+def test_calls_of_many_threads_are_counted_as_one_sequence(place: Path) -> None:
+    name = next(place.glob("*.json")).stem
+    store = DirectoryStore(place, canonicalizer_of(Settings()))
+    request = Request("POST", "/v1/chat/completions", {"messages": MESSAGES, "model": "m"})
+    for number in range(2, 41):
+        store.save(author(request, str(number)), f"{name}-{number}")
+    server = ServerThread(Settings(recordings=place))
+
+    def ask() -> str:
+        with httpx.Client(transport=harness.transport(scope="mine")) as client:
+            answer = client.post("http://any/v1/chat/completions", json=request.body)
+        return str(answer.json()["choices"][0]["message"]["content"])
+
+    expected = ["Hello, you!", *map(str, range(2, 41))]
+    with server, pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+        patch.setattr(ambient, "find", lambda scope, _: ambient.Surroundings(server, scope))
+        for _ in range(2):
+            server.begin("mine")
+            assert sorted(pool.map(lambda _: ask(), range(40))) == sorted(expected)
+        server.begin("mine")
+        assert [ask() for _ in range(3)] == expected[:3]
+        assert server.parts.journal.count() == {Outcome.REPLAYED: 83}
 
 
 def test_a_call_that_is_cancelled_or_takes_too_long(place: Path) -> None:

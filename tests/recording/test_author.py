@@ -13,7 +13,7 @@ from harness.recording.format import dumps, loads, to_document, to_exchange
 from harness.recording.key import completion_id, key
 from harness.recording.model import Request
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 
 
 def request(*, stream: bool, scope: str | None = "tests/t.py::test_a") -> Request:

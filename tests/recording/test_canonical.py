@@ -12,7 +12,7 @@ from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.model import Request
 from harness.recording.rules import ignoring, replacing
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 CHAT = "/v1/chat/completions"
 
 texts = st.text(max_size=8)

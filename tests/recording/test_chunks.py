@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from harness.recording.chunks import aggregate, aggregate_text, is_usage_chunk, split
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
 values = st.recursive(

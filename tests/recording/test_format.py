@@ -12,7 +12,7 @@ from harness.errors import RecordingError
 from harness.recording.format import dumps, file_url, loads, to_document, to_exchange
 from harness.recording.model import Exchange, Request, Response
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
 values = st.recursive(
@@ -84,7 +84,7 @@ def test_the_seed_is_dumped_as_it_was_and_written_again_the_same(seed: Path) -> 
     assert list(to_document(exchange)) == list(loads(text))
 
 
-@settings(LAW, max_examples=300)
+@LAW
 @given(exchanges())
 def test_what_is_written_is_read_back_the_same(exchange: Exchange) -> None:
     back = to_exchange(loads(dumps(to_document(exchange))))

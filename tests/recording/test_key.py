@@ -14,7 +14,7 @@ from harness.recording.key import completion_id, key, parse_stem, recording_name
 from harness.recording.model import Request
 from harness.recording.redact import redact
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 SEED_SCOPE = (
     "tests/integration/responses/test_conversation_responses.py::TestConversationResponses"
     "::test_conversation_multi_turn_and_streaming[txt=openai/gpt-4o]"

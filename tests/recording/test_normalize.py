@@ -11,7 +11,7 @@ from harness.recording.chunks import aggregate, split
 from harness.recording.key import completion_id
 from harness.recording.normalize import normalizer
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 KEY, OTHER = "a" * 64, "b" * 64
 
 ids = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=4, unique=True)

@@ -11,7 +11,7 @@ from harness.recording.model import Response
 from harness.recording.pieces import Edit, edited, edited_response, edited_stream, spelled_out
 from harness.recording.placeholders import editor, put_back
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 
 cut_texts = st.lists(st.text("ab12-", max_size=4), max_size=8)
 

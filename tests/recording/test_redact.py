@@ -20,7 +20,7 @@ from harness.recording.redact import BUILT_IN, PLACEHOLDER, Redactor, redact, se
 from harness.recording.secret_patterns import secret_shape
 from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 KEY = SECRETS["openai project"]
 
 keys = st.text("abcXYZ019_-", min_size=20, max_size=40).map("sk-{}".format)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from harness.recording.places import places
 from harness.recording.sketch import sketch, unlike
 
-LAW = settings(max_examples=100, deadline=None)
+LAW = settings(deadline=None)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

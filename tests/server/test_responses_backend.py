@@ -376,7 +376,12 @@ def test_no_body_whatever_makes_the_server_fail() -> None:
         client = runner.run(_client(Played()))
         runner.run(client.start_server())
 
-        @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(
+            max_examples=max(100, settings().max_examples),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            database=None,
+        )
         @given(st.sampled_from([(base, path) for base in BASES for path in _places(base)[1:]]), ODD)
         def change(place: tuple[Any, tuple[Any, ...]], odd: Any) -> None:
             raw = json.dumps(_changed(*place, odd)).encode()

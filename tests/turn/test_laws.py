@@ -13,6 +13,7 @@ from tests.server.conformance import check_stream
 from tests.turn.script import Played, chunk, custom, feed, function, new_turn, play, play_broken
 
 LOGPROB = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}
+LAW = settings(deadline=None)
 WORDS = st.text(alphabet="ab ü🌧", max_size=4)
 DELTAS = st.one_of(
     st.builds(lambda text: {"content": text}, WORDS),
@@ -27,7 +28,7 @@ def said(played: Played, kind: str) -> str:
     return "".join(event["delta"] for event in played.events if event["type"] == f"response.{kind}.delta")
 
 
-@settings(max_examples=200, deadline=None)
+@LAW
 @given(st.lists(DELTAS, max_size=12), st.sampled_from(["stop", "length"]))
 def test_whatever_is_said_the_stream_keeps_its_laws(deltas: list[dict[str, Any]], finish: str) -> None:
     played = play([*(chunk(**delta) for delta in deltas), chunk(finish)])
@@ -41,7 +42,7 @@ def test_whatever_is_said_the_stream_keeps_its_laws(deltas: list[dict[str, Any]]
     assert [command for command in played.commands if not isinstance(command, Emit)] == [*played.asked, *played.kept]
 
 
-@settings(max_examples=100, deadline=None)
+@LAW
 @given(st.lists(DELTAS, max_size=8))
 def test_a_failure_anywhere_ends_the_stream_in_order(deltas: list[dict[str, Any]]) -> None:
     check_stream(play_broken([chunk(content="a"), *(chunk(**delta) for delta in deltas)]).events)
@@ -74,7 +75,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for step, deeper in inner for place in places(deeper, (*path, step)))]
 
 
-@settings(max_examples=300, deadline=None)
+@LAW
 @given(st.sampled_from(places(FULL)[1:]), ODD)
 def test_no_chunk_whatever_makes_the_engine_fail(path: tuple[Any, ...], odd: Any) -> None:
     data = copy.deepcopy(FULL)

@@ -391,7 +391,7 @@ ASKED = {"server_label": "a", "require_approval": "always"}
 OTHER = {"type": "mcp_list_tools", "id": "mcpl_2", "server_label": "a", "tools": [READ | {"name": "asked"}]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.lists(NAMES, min_size=1, max_size=4), max_size=4), st.integers(1, 5))
 def test_whatever_is_called_the_stream_keeps_its_laws(rounds: list[list[str]], most: int) -> None:
     turn = turn_with(OTHER, tools=[SERVER, SERVER | ASKED, USERS], max_tool_calls=most)
