@@ -55,22 +55,22 @@ def test_a_planted_secret_is_in_nothing_that_a_run_leaves(
     monkeypatch.setenv("PLANTED", SECRET)
     monkeypatch.setenv("HARNESS_CACHE", str(pytester.path / "cache"))
     printed = []
-    reports = ("--harness-report=run.json", "--harness-report=run.md", "--harness-report=run.xml", "--junitxml=j.xml")
+    reports = [f"--harness-report=run.{form}" for form in ("json", "md", "xml")]
     with scripted(*answers()) as upstream:
         monkeypatch.setenv("HARNESS_UPSTREAM", upstream.url)
         monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-        recorded = pytester.runpytest("--harness-mode=record", "-rA", reports[0])
+        recorded = pytester.runpytest("--harness-mode=record", "-rA", "--harness-report=recorded.json")
     recorded.assert_outcomes(passed=5)
     printed.append(recorded.stdout.str())
-    # Whoever has no key misses the one that was not recorded; and all of them, where another test asks.
+    # Whoever has no key misses the one that was not recorded.
     monkeypatch.delenv("OPENAI_API_KEY")
-    for report, options, passed in ((reports[1], (), 4), (reports[2], ("--harness-strict",), 4), (reports[3], (), 4)):
-        run = pytester.runpytest("-rA", report, *options)
-        run.assert_outcomes(passed=passed, failed=5 - passed)
+    for report, *options in zip(reports, ("", "--harness-strict", "--junitxml=junit.xml"), strict=True):
+        run = pytester.runpytest("-rA", report, *filter(None, options))
+        run.assert_outcomes(passed=4, failed=1)
         printed.append(run.stdout.str())
 
     files = {path: path.read_bytes() for path in pytester.path.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert len([path for path in files if path.parent.name == "recordings"]) == 4
-    texts = {"printed": "\n".join(printed).encode(), **files}
+    texts: dict[object, bytes] = {"printed": "\n".join(printed).encode(), **files}
     for hidden in (SECRET[8:40].encode(), base64.b64encode(SECRET.encode())[8:40]):
         assert [place for place, text in texts.items() if hidden in text] == []
