@@ -71,6 +71,6 @@ def test_a_planted_secret_is_in_nothing_that_a_run_leaves(
 
     files = {path: path.read_bytes() for path in pytester.path.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert len([path for path in files if path.parent.name == "recordings"]) == 4
-    texts: dict[object, bytes] = {"printed": "\n".join(printed).encode(), **files}
+    texts = {"printed": "\n".join(printed).encode()} | {str(path): text for path, text in files.items()}
     for hidden in (SECRET[8:40].encode(), base64.b64encode(SECRET.encode())[8:40]):
         assert [place for place, text in texts.items() if hidden in text] == []
