@@ -91,7 +91,7 @@ def preset(name: str, endpoint: str = EVERYWHERE) -> list[Rule]:
 
 def _placeholders(name: str, pairs: Sequence[tuple[str, str]]) -> Callable[[str], list[Rule]]:
     def rules(endpoint: str) -> list[Rule]:
-        made = [replacing(pattern, placeholder, endpoint) for pattern, placeholder in pairs]
+        made = [replacing(re.compile(pattern), placeholder, endpoint) for pattern, placeholder in pairs]
         return [
             Rule(f"{name}: {word}", rule.apply, endpoint, None if word == _SCORE else rule.found)
             for rule, (_, word) in zip(made, pairs, strict=True)

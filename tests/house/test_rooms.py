@@ -64,6 +64,7 @@ ROOMS = {
         alone={
             "recording.differences": frozenset({"deepdiff"}),
             "recording.near_miss": frozenset({"deepdiff"}),
+            "recording.patterns": frozenset({"regex"}),
             "recording.schemas": frozenset({"jsonschema", "referencing"}),
         },
         never=IO_CLOCK_AND_CHANCE,

@@ -112,6 +112,26 @@ def test_each_step_says_which_rule_changed_what() -> None:
     assert steps[-1].after["messages"][0]["content"] == "On <date>"
 
 
+@pytest.mark.parametrize("path", ["", "$", "a..b", "$..b", ".a", "a.", "a[-1]", "a[b]", "a b", "a[0]b]"])
+def test_a_path_that_is_none_is_told(path: str) -> None:
+    with pytest.raises(SettingsError, match="is not a path"):
+        ignoring(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("a", {"b": [[1, {"c": 2}], 3]}),
+        ("$.b[0][1].c", {"a": 0, "b": [[1, {}], 3]}),
+        ("b[*]", {"a": 0, "b": []}),
+        ("$b[0][*]", {"a": 0, "b": [[], 3]}),
+        ("b[7].c", {"a": 0, "b": [[1, {"c": 2}], 3]}),
+    ],
+)
+def test_a_path_takes_out_what_it_names(path: str, left: Json) -> None:
+    assert ignoring(path).apply({"a": 0, "b": [[1, {"c": 2}], 3]}) == left
+
+
 def test_a_preset_that_is_none_names_those_that_are() -> None:
     with pytest.raises(SettingsError) as raised:
         preset("date")
