@@ -104,11 +104,11 @@ def _placeholders(endpoint: str, table: Match) -> list[Rule]:
 def redactor_of(settings: Settings) -> Redactor:
     """What is secret, what the user adds included."""
     secret = settings.redact
-    key = [settings.api_key] if settings.api_key else []
+    keys = [settings.api_key, *(upstream.api_key for upstream in settings.upstreams.values())]
     return Redactor(
         tuple(map(secret_shape, secret.patterns)),
         frozenset(name.lower() for name in secret.fields),
-        (*secret.values, *key),
+        (*secret.values, *filter(None, keys)),
     )
 
 

@@ -204,6 +204,11 @@ def test_a_name_that_means_nothing_is_an_error(tmp_path: Path) -> None:
     assert "'ignored' is no setting" in failure(project(tmp_path, "[tool.harness.match]\nignored = []\n"))
 
 
+def test_a_name_that_is_none_in_a_rule(tmp_path: Path) -> None:
+    rule = "[tool.harness.match]\nreplace = [{ pattern = 'a', placeholder = 'b', flags = 'i' }]\n"
+    assert "[tool.harness.match] replace: 'flags' is no setting" in failure(project(tmp_path, rule))
+
+
 def test_the_users_rules(tmp_path: Path) -> None:
     rules = """
         [tool.harness.match]

@@ -14,6 +14,8 @@ from harness.recording.model import JSON_TYPE
 _PLACEHOLDER_KEYS = ("", "none", "null", "dummy", "harness")
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
 _MODEL = "{model}"
+_SIGNED_ON = re.compile("eyJ|sk-ant-oat")
+"""Tokens of a sign-on (Entra ID's, Anthropic's OAuth): read from ``authorization``, whatever header keys have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Route:
         sent = {name: value for name, value in sent.items() if name not in _CREDENTIALS}
         if auth == "none" or self.key is None:
             return sent
+        if _SIGNED_ON.match(self.key):
+            auth = "bearer"
         return sent | ({"authorization": f"Bearer {self.key}"} if auth == "bearer" else {auth: self.key})
 
     @property
@@ -122,8 +126,10 @@ class Providers:
 
     def checks(self, route: Route) -> Route:
         """A call to the same provider, with the same key, that costs nothing: its models."""
-        call = Call("GET", "/v1/models", b"", None, route.call.headers)
-        return replace(route, call=call, path=call.path, model="")
+        path = "/openai/models" if "/openai/deployments/" in route.provider.base_url else "/v1/models"
+        version = [pair for pair in route.call.query.split("&") if pair.startswith("api-version=")]
+        call = Call("GET", path, b"", None, route.call.headers, query="&".join(version))
+        return replace(route, call=call, path=path, model="")
 
     def secrets(self, call: Call) -> list[str]:
         """What must never be written down: the request's keys and every provider's."""

@@ -139,8 +139,9 @@ class RecordBackend:
         """Note that a request brought nothing to record."""
         # An upstream may repeat the key that it refuses; what is noted here is printed.
         error.message = self._redactor.redact(error.message, self._secrets(call))
-        self._runs.failed(key, call.request)
-        self._journal.write(Line(Outcome.FAILED, call.scope, call.path, call.request.model, error=error))
+        request = self._redactor.request(call.request, self._secrets(call))
+        self._runs.failed(key, request)
+        self._journal.write(Line(Outcome.FAILED, call.scope, request.path, request.model, error=error))
 
     def key(self, call: Call) -> str:
         """The key of what would be written down for a call: of its request without secrets."""

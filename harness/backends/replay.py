@@ -41,6 +41,7 @@ class _Known:
     turn: _Turn
     names: list[str]
     stamp: object
+    path: str
     model: str
     otherwise: Request | None = None
     prepared: dict[str, Rendered] = field(default_factory=dict)
@@ -77,8 +78,9 @@ class ReplayBackend:
     async def send(self, call: Call) -> Answer:
         answer = self.find(call)
         if answer is None:
-            miss = self._miss(self._written(call))
-            self._journal.write(Line(Outcome.MISSED, call.scope, call.path, call.request.model, error=miss))
+            written = self._written(call)
+            miss = self._miss(written)
+            self._journal.write(Line(Outcome.MISSED, call.scope, written.path, written.model, error=miss))
             raise miss
         answer.again = partial(self._again, _digest(call), call)
         return answer
@@ -116,7 +118,7 @@ class ReplayBackend:
         self._counts[known.turn] += 1
         name = nth(known.names, self._counts[known.turn])
         rendered = known.prepared.get(name) or self._prepare(known, name, call.request)
-        self._journal.write(Line(Outcome.REPLAYED, call.scope, call.path, known.model, recording=name))
+        self._journal.write(Line(Outcome.REPLAYED, call.scope, known.path, known.model, recording=name))
         answer = Answer(rendered.status, rendered.media_type, recording=name, headers=rendered.headers)
         if self._takes_time(rendered):
             answer.stream = self._pieces(rendered)
@@ -159,7 +161,8 @@ class ReplayBackend:
         if not names:
             return None
         otherwise = None if by_key else request
-        return _Known((request.scope, name), names, self._store.stamp(names), request.model, otherwise)
+        turn, stamp = (request.scope, name), self._store.stamp(names)
+        return _Known(turn, names, stamp, request.path, request.model, otherwise)
 
     def _prepare(self, known: _Known, name: str, request: Request) -> Rendered:
         exchange = self._store.load(name)

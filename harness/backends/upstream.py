@@ -99,7 +99,13 @@ class UpstreamBackend:
             # A connection for each request: some servers (llama.cpp's) close the ones they keep without a word, and a
             # request that dies so can be told neither from one that was refused nor from one that was answered.
             connector = aiohttp.TCPConnector(force_close=True, limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=True)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=_TIMEOUT,
+                trust_env=True,
+                # What an upstream told one client is none of another's affair.
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
         return self._session
 
     def secrets(self, call: Call) -> list[str]:

@@ -16,28 +16,55 @@ _MONTH = (
     r"|Nov(?:ember)?|Dec(?:ember)?)"
 )
 _DAY = r"(?:(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,? )"
-_ZONE = r"(?: ?(?:Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b))"
-_TIME = rf"(?:[T ,]{{1,2}}\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?(?: ?[AaPp][Mm]\b)?{_ZONE}?)"
+_NTH = r"\d{1,2}(?:st|nd|rd|th)?"
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?"
+_HALF = r"(?: ?[AaPp](?:[Mm]\b|\.[Mm]\.))"
+_OFFSET = r"[+-]\d{2}(?::?\d{2})?(?!\d)"
+_PLACES = r"(?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc)/[\w+/-]+"
+_ABBREVIATED = (
+    r"(?:[AECMP][SD]T|AK[SD]T|HST|AE[SD]T|AC[SD]T|AWST|NZ[SD]T|CES?T|EES?T|WES?T|BST|IST|JST|KST|SGT|HKT|MSK|SAST)\b"
+)
+_ZONE = (
+    rf"(?: ?(?:Z\b|(?:UTC|GMT)(?:{_OFFSET}|[+-]\d{{1,2}}\b|\b)|{_OFFSET}|{_ABBREVIATED}|{_PLACES}))?"
+    rf"(?:\[{_PLACES}\]| ?\([A-Z][A-Za-z]+(?: [A-Z][A-Za-z]+)* Time\))?"
+)
+_TIME = rf"(?:(?:[T _]|, ?| at )(?:{_CLOCK}{_HALF}?|\d{{1,2}}{_HALF}|\d{{2}}-\d{{2}}-\d{{2}}(?!\d)){_ZONE})"
 _DATES = (
-    rf"(?<!\d){_DAY}?\d{{4}}-\d{{2}}-\d{{2}}(?!\d){_TIME}?",
-    rf"(?<!\d){_DAY}?\d{{1,2}}/\d{{1,2}}/\d{{4}}(?!\d){_TIME}?",
-    rf"(?<!\w){_DAY}?{_MONTH}\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}(?!\d){_TIME}?",
-    rf"(?<!\w){_DAY}?\d{{1,2}}(?:st|nd|rd|th)? {_MONTH}\.?,? \d{{4}}(?!\d){_TIME}?",
-    r"(?<![\d:.])\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?![\d:])",
+    rf"(?<!\w){_DAY}?{_MONTH} {{1,2}}\d{{1,2}} {_CLOCK}{_HALF}?{_ZONE} \d{{4}}(?!\d)",
+    rf"(?<![\d.]){_DAY}?\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}(?!\d|\.\d){_TIME}?",
+    rf"(?<![\d.]){_DAY}?\d{{1,2}}([-/.])\d{{1,2}}\1\d{{4}}(?!\d|\.\d){_TIME}?",
+    rf"(?<!\w){_DAY}?{_MONTH}\.? {_NTH},? \d{{4}}(?!\d){_TIME}?",
+    rf"(?<!\w){_DAY}?{_NTH}(?: of)?[ -]?{_MONTH}\.?,?[ -]?\d{{4}}(?!\d){_TIME}?",
+    r"(?<!\d)\d{4}-W\d{2}(?:-\d)?(?!\d)",
+    r"(?<!\w)(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d{6}(?:\.\d+)?Z?)?(?!\w)",
+    r"\d{4}年\d{1,2}月\d{1,2}日",
+    rf"(?<![\d:.])\d{{1,2}}:\d{{2}}:\d{{2}}(?:[.,]\d+)?(?![\d:]){_HALF}?{_ZONE}",
 )
 
-_UUID = r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+_UUIDS = (
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])",
+    # Without hyphens, as programs write them: versions 4 and 7, told from other numbers by RFC 9562's fixed digits.
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{12}[47][0-9A-Fa-f]{3}[89ABab][0-9A-Fa-f]{15}(?![0-9A-Za-z])",
+)
 
 _NAME = r"[\w.@+~=-]*[\w@+~=-]"
-_ROOTS = r"(?:/private)?/(?:tmp|var/tmp|var/folders|home|Users|root|builds|workspaces?|github/workspace)"
-_FILE = rf"(?=/(?!tmp){_NAME}\.\w{{1,8}}(?![\w/]))"
-_WINDOWS_FILE = rf"(?=\\{{1,2}}(?!tmp){_NAME}\.\w{{1,8}}(?![\w\\]))"
-_UNIX = rf"(?:(?<![\w./:~-])|(?<=file://)){_ROOTS}(?:(?:/{_NAME})+?{_FILE}|(?:/{_NAME})+)"
-_WINDOWS = (
-    rf"(?<!\w)[A-Za-z]:\\{{1,2}}(?:Users|Temp|Windows\\{{1,2}}Temp)"
-    rf"(?:(?:\\{{1,2}}{_NAME})+?{_WINDOWS_FILE}|(?:\\{{1,2}}{_NAME})+)"
+_ROOTS = (
+    r"(?:/private)?/(?:tmp|var/tmp|var/folders|dev/shm|run/user|home|Users|root|mnt/[a-z]/Users|usr/src/app"
+    r"|builds|workspaces?|github/workspace|__w|var/lib/jenkins|bitrise/src|codebuild/output|opt/atlassian/pipelines)"
 )
-_PATHS = (_UNIX, _WINDOWS)
+_FILE = rf"(?=/(?!tmp){_NAME}\.\w{{1,8}}(?![\w/]))"
+_BEHIND = r"(?:(?<![\w./~-])|(?<=file://)|(?<=\\[nrt]))"
+"""Also behind an escaped line break, as JSON in a text has it."""
+_UNIX = rf"{_BEHIND}{_ROOTS}(?:(?:/{_NAME})+?{_FILE}|(?:/{_NAME})+)"
+_BACK = r"(?:\\{1,4}|/)"
+_DRIVES = rf"(?:Users|Temp|Windows{_BACK}Temp|a(?={_BACK}{_NAME}{_BACK}))"
+_WINDOWS_FILE = rf"(?={_BACK}(?!tmp){_NAME}\.\w{{1,8}}(?![\w\\/]))"
+_WINDOWS = (
+    rf"(?:(?<!\w)|(?<=\\[nrt]))[A-Za-z]:{_BACK}{_DRIVES}"
+    rf"(?:(?:{_BACK}{_NAME})+?{_WINDOWS_FILE}|(?:{_BACK}{_NAME})+)"
+)
+# A drive first: what follows it may look like a path of its own.
+_PATHS = (_WINDOWS, _UNIX)
 """A temporary or working directory as a whole; the name of a file in it stays: ``<path>/report.txt``."""
 
 _SCORE = "<score>"
@@ -64,7 +91,7 @@ def preset(name: str, endpoint: str = EVERYWHERE) -> list[Rule]:
 
 def _placeholders(name: str, pairs: Sequence[tuple[str, str]]) -> Callable[[str], list[Rule]]:
     def rules(endpoint: str) -> list[Rule]:
-        made = [replacing(pattern, placeholder, endpoint) for pattern, placeholder in pairs]
+        made = [replacing(re.compile(pattern), placeholder, endpoint) for pattern, placeholder in pairs]
         return [
             Rule(f"{name}: {word}", rule.apply, endpoint, None if word == _SCORE else rule.found)
             for rule, (_, word) in zip(made, pairs, strict=True)
@@ -143,7 +170,7 @@ def _sort_in_text(text: str) -> str:
 
 PRESETS: dict[str, Callable[[str], list[Rule]]] = {
     "dates": _placeholders("dates", [(pattern, "<date>") for pattern in _DATES]),
-    "uuids": _placeholders("uuids", [(_UUID, "<uuid>")]),
+    "uuids": _placeholders("uuids", [(pattern, "<uuid>") for pattern in _UUIDS]),
     "paths": _placeholders("paths", [(pattern, "<path>") for pattern in _PATHS]),
     "file-search": _file_search,
 }

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from harness.errors import SettingsError
 from harness.recording.model import Json
+from harness.recording.patterns import Compiled, Pattern
 
 Body: TypeAlias = dict[str, Json]
 
@@ -36,22 +37,17 @@ class Rule:
         return self.endpoint == EVERYWHERE or fnmatchcase(endpoint, self.endpoint)
 
 
-def replacing(pattern: str, placeholder: str, endpoint: str = EVERYWHERE) -> Rule:
+def replacing(pattern: str | re.Pattern[str], placeholder: str, endpoint: str = EVERYWHERE) -> Rule:
     """A rule that puts ``placeholder`` in place of what a regular expression finds in any string of the body.
 
-    Raises SettingsError when the pattern is not a regular expression.
+    A text is an expression of the user's (:mod:`harness.recording.patterns`). Raises SettingsError when it is none.
     """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise SettingsError(
-            f"[tool.harness.match] replace: {pattern!r} is not a regular expression: {error}",
-            hint="Change the pattern in pyproject.toml.",
-        ) from error
+    compiled: Compiled = Pattern(pattern, "[tool.harness.match] replace") if isinstance(pattern, str) else pattern
+    name = pattern if isinstance(pattern, str) else pattern.pattern
 
     def walk(value: Json) -> Json:
         if isinstance(value, str):
-            return compiled.sub(lambda _: placeholder, value)
+            return _replaced(value, compiled, placeholder)
         if isinstance(value, dict):
             return {name: walk(item) for name, item in value.items()}
         if isinstance(value, list):
@@ -61,7 +57,17 @@ def replacing(pattern: str, placeholder: str, endpoint: str = EVERYWHERE) -> Rul
     def found(body: Body) -> list[str]:
         return [match[0] for text in texts(body) for match in compiled.finditer(text) if match[0]]
 
-    return Rule(f"replace {pattern} by {placeholder}", walk, endpoint, found)
+    return Rule(f"replace {name} by {placeholder}", walk, endpoint, found)
+
+
+def _replaced(text: str, pattern: Compiled, placeholder: str) -> str:
+    parts, at = [], 0
+    for match in pattern.finditer(text):
+        # The empty text is everywhere.
+        if match[0]:
+            parts += [text[at : match.start()], placeholder]
+            at = match.end()
+    return "".join([*parts, text[at:]]) if parts else text
 
 
 def texts(value: Json) -> Iterator[str]:
@@ -81,7 +87,8 @@ def ignoring(json_path: str, endpoint: str = EVERYWHERE) -> Rule:
 
     Names, ``[n]`` and ``[*]`` are understood. Raises SettingsError for any other path.
     """
-    steps = [step for step in re.split(r"\.|(?=\[)", json_path.removeprefix("$")) if step]
+    steps = re.split(r"\.|(?=\[)", re.sub(r"^\$\.?", "", json_path))
+    steps = steps[1:] if steps[0] == "" and len(steps) > 1 and steps[1].startswith("[") else steps
     parsed: list[str | int | None] = []
     for step in steps:
         index = re.fullmatch(r"\[(\d+|\*)\]", step)

@@ -36,6 +36,8 @@ def _rules(value: Any, name: str) -> Match:
         rules = as_list(table.get("replace", []))
         pairs = tuple((as_word(rule["pattern"]), as_word(rule["placeholder"])) for rule in rules)
         presets = tuple(as_word(preset) for preset in as_list(table.get("presets", [])))
+        for rule in rules:
+            checked_table(rule, ("pattern", "placeholder"), f"{name} replace")
     except (KeyError, TypeError) as error:
         raise SettingsError(
             f"{name} is not what it should be.",

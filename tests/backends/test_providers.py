@@ -1,5 +1,6 @@
 """Where a call goes, with whose key."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def test_a_query_goes_along_and_the_providers_own_where_it_has_none() -> None:
             call("/anthropic/v1/messages", x_api_key="dummy"),
             {"x-api-key": "key-of-anthropic", "anthropic-version": "1"},
         ),
+        # A token of a sign-on is no key.
+        (
+            call("/anthropic/v1/messages", authorization="Bearer sk-ant-oat01-x"),
+            {"authorization": "Bearer sk-ant-oat01-x", "anthropic-version": "1"},
+        ),
+        (
+            call("/azure/openai/deployments/d/embeddings", authorization="Bearer eyJ0.eyJ1.x"),
+            {"authorization": "Bearer eyJ0.eyJ1.x"},
+        ),
         # A client that names a model sends the key that it has for someone else.
         (call(CHAT, "azure/d", authorization="Bearer own"), {"api-key": "key-of-azure"}),
         (call(CHAT, "gemini/flash", authorization="Bearer own"), {"authorization": "Bearer own"}),
@@ -97,6 +107,23 @@ def test_a_query_goes_along_and_the_providers_own_where_it_has_none() -> None:
 )
 def test_whose_key_goes_along(asked: Call, sent: dict[str, Any]) -> None:
     assert PROVIDERS.route(asked).headers == {"content-type": "application/json", **sent}
+
+
+@pytest.mark.parametrize(
+    ("asked", "url"),
+    [
+        (call(CHAT, "gpt-4o"), "https://api.openai.com/v1/models"),
+        (call("/anthropic/v1/messages", "claude"), "https://a.example/v1/models"),
+        (call(CHAT, "azure/d"), "https://r.example/openai/models?api-version=7"),
+        (
+            replace(call("/azure/openai/deployments/d/embeddings", "d"), query="a=b&api-version=8"),
+            "https://r.example/openai/models?api-version=8",
+        ),
+        (call(CHAT, "new-azure/d"), "https://r.example/openai/v1/models"),
+    ],
+)
+def test_what_proves_a_key(asked: Call, url: str) -> None:
+    assert PROVIDERS.checks(PROVIDERS.route(asked)).url == url
 
 
 def test_the_model_of_a_form_loses_its_prefix() -> None:

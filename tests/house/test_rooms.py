@@ -67,6 +67,7 @@ ROOMS = {
             "recording.content_coding": frozenset({"brotli", "zstandard"}),
             "recording.differences": frozenset({"deepdiff"}),
             "recording.near_miss": frozenset({"deepdiff"}),
+            "recording.patterns": frozenset({"regex"}),
             "recording.schemas": frozenset({"jsonschema", "referencing"}),
         },
         never=IO_CLOCK_AND_CHANCE,

@@ -344,6 +344,18 @@ def test_path_scope_and_metadata_are_redacted_and_the_key_is_that_of_what_is_wri
     assert key(redacted.request) == key(request)
 
 
+def test_a_path_stays_one() -> None:
+    hidden = base64.b64encode(KEY.encode()).decode()
+    request = Request("GET", f"/v1/files/{quote(hidden, safe='')}/{hidden}/content", {}, query=f"a={hidden}")
+
+    clean = BUILT_IN.request(request)
+
+    first, *_, last = clean.path.split("/")
+    assert (first, last) == ("", "content")
+    assert clean.path.startswith("/v1/files/[redacted]/")
+    assert hidden[8:30] not in clean.path + clean.query
+
+
 def test_what_the_user_adds_is_secret_too() -> None:
     redactor = Redactor((secret_shape(r"ACME-(?P<secret>\d{4})"),), frozenset({"ssn", "x-tenant"}), ("blue-horse",))
 

@@ -26,6 +26,18 @@ def said(name: str, text: str) -> str:
         ("dates", "due 3 Jan 2025", "due Sun, 22 Nov 2026 10:00:00 GMT"),
         ("dates", "at 10:00:00 sharp", "at 23:59:59.5 sharp"),
         ("dates", "on 1/3/2025", "on 11/22/2026"),
+        ("dates", "on 2025/01/03", "on 22.11.2026"),
+        ("dates", "on 3-Jan-2025", "on 22nd of November 2026, 9 PM"),
+        ("dates", "on 20250103", "on 20261122T101500Z"),
+        ("dates", "log_2025-01-03_09-05-07", "log_2026-11-22"),
+        ("dates", "Fri Jan  3 09:05:07 2025", "Sun Nov 22 10:15:00 CET 2026"),
+        ("dates", "now: January 3, 2025 at 9:05 a.m. EST", "now: 2026-11-22T10:15:00+01:00[Europe/Berlin]"),
+        ("dates", "2025-01-03 09:05:07 America/New_York", "2026-11-22T10:15-05"),
+        ("dates", "Fri Jan 03 2025 09:05:07 GMT+0100 (Central European Standard Time)", "2025-W01-5"),
+        ("uuids", "run_3f2504e04f8941d39a0c0305e82c3301", "run_9A0C04E04F8947D39A0C0305E82C3301"),
+        ("paths", "in D:\\a\\repo\\repo", "in C:/Users/RUNNER~1/AppData/Local/Temp/pytest-of-me"),
+        ("paths", '{"log": "\\n/' + 'tmp/x1/a.txt"}', '{"log": "\\n/Users/me/x/y/a.txt"}'),
+        ("paths", "/" + "tmp/x1:/" + "tmp/y2", "/__w/r/r:/private/var/folders/zz/T/pytest-of-me"),
         ("uuids", "run 3f2504e0-4f89-11d3-9a0c-0305e82c3301", "run 9A0C04E0-4F89-41D3-9A0C-0305E82C3301"),
         ("paths", "cd /" + "tmp/pytest-of-me/pytest-0/test_x0", "cd /home/runner/work/repo"),
         ("paths", "open /" + "tmp/a8f3/report.txt", "open /Users/me/project/report.txt"),
@@ -98,6 +110,26 @@ def test_each_step_says_which_rule_changed_what() -> None:
     assert steps[0].before == request.body
     assert [step.after for step in steps[:-1]] == [step.before for step in steps[1:]]
     assert steps[-1].after["messages"][0]["content"] == "On <date>"
+
+
+@pytest.mark.parametrize("path", ["", "$", "a..b", "$..b", ".a", "a.", "a[-1]", "a[b]", "a b", "a[0]b]"])
+def test_a_path_that_is_none_is_told(path: str) -> None:
+    with pytest.raises(SettingsError, match="is not a path"):
+        ignoring(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("a", {"b": [[1, {"c": 2}], 3]}),
+        ("$.b[0][1].c", {"a": 0, "b": [[1, {}], 3]}),
+        ("b[*]", {"a": 0, "b": []}),
+        ("$b[0][*]", {"a": 0, "b": [[], 3]}),
+        ("b[7].c", {"a": 0, "b": [[1, {"c": 2}], 3]}),
+    ],
+)
+def test_a_path_takes_out_what_it_names(path: str, left: Json) -> None:
+    assert ignoring(path).apply({"a": 0, "b": [[1, {"c": 2}], 3]}) == left
 
 
 def test_a_preset_that_is_none_names_those_that_are() -> None:
