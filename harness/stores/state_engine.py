@@ -19,6 +19,9 @@ from harness.errors import SettingsError
 PATIENCE = 60.0
 """Seconds that one process waits for another to let go of a file."""
 
+CONNECTIONS = 10
+"""How many connections one process has to its database at most. Who waits for one waits outside of the pool."""
+
 _PAUSE = 0.02
 """Seconds between two attempts to switch a file's journal."""
 
@@ -79,12 +82,13 @@ def open_engine(url: URL, reach: Reach) -> AsyncEngine:
     write_json = partial(json.dumps, separators=(",", ":"))
     # What is kept is nobody's business who reads a log.
     options: dict[str, Any] = {"json_serializer": write_json, "hide_parameters": True}
+    pool: dict[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE}
     if reach is Reach.SERVER:
         # A connection that the server has closed since (it was restarted) is replaced, not handed out.
-        return create_async_engine(_for_driver(url), pool_pre_ping=True, **options)
+        return create_async_engine(_for_driver(url), pool_pre_ping=True, **pool, **options)
     # isolation_level None: the sqlite3 module begins no transactions of its own.
     connect_args = {"timeout": PATIENCE, "isolation_level": None}
-    pool = {"poolclass": StaticPool} if reach is Reach.MEMORY else {}
+    pool = {"poolclass": StaticPool} if reach is Reach.MEMORY else pool
     engine = create_async_engine(url, connect_args=connect_args, **pool, **options)
     event.listen(engine.sync_engine, "connect", _set_up)
     event.listen(engine.sync_engine, "begin", _begin)

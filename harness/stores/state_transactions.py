@@ -4,6 +4,9 @@ SQLite lets one writer in at a time, and a connection has one transaction at a t
 turns within a process, on a lock of their own; between processes SQLite's own lock and its busy timeout settle it,
 since a write asks for the lock at its beginning (``BEGIN IMMEDIATE``) and never has to upgrade. In memory there is but
 one connection, and reads take turns as well.
+
+Elsewhere a transaction waits for a connection before it asks the pool for one: in the order in which they came. The
+pool's own queue lets newcomers pass, and under load some would wait until they are given up.
 """
 
 import asyncio
@@ -15,9 +18,10 @@ from sqlalchemy import Delete
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from harness.errors import HarnessError
-from harness.stores.state_engine import Reach
+from harness.stores.state_engine import CONNECTIONS, Reach
 
 T = TypeVar("T")
+_Turn: TypeAlias = contextlib.AbstractAsyncContextManager[None]
 Work: TypeAlias = Callable[[AsyncConnection], Awaitable[T]]
 
 
@@ -34,10 +38,7 @@ class Transactions:
         moment: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if reach is Reach.SERVER else {}
         self._reading = engine.execution_options(begin="BEGIN", **moment)
         self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
-        lock = asyncio.Lock()
-        free = contextlib.nullcontext()
-        self._write_turn = free if reach is Reach.SERVER else lock
-        self._read_turn = lock if reach is Reach.MEMORY else free
+        self._write_turn, self._read_turn = _turns(reach)
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -55,9 +56,7 @@ class Transactions:
         """One transaction: everything that ``work`` does, or, when it raises, nothing."""
         return await self._transaction(self._writing, self._write_turn, work)
 
-    async def _transaction(
-        self, engine: AsyncEngine, turn: contextlib.AbstractAsyncContextManager[None], work: Work[T]
-    ) -> T:
+    async def _transaction(self, engine: AsyncEngine, turn: _Turn, work: Work[T]) -> T:
         if self._closed:
             # A connection that opened now would never be closed.
             raise HarnessError("The server is ending: its state is closed.")
@@ -70,6 +69,15 @@ class Transactions:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+
+def _turns(reach: Reach) -> tuple[_Turn, _Turn]:
+    """What a transaction that writes, and one that reads, waits for before it begins."""
+    if reach is Reach.SERVER:
+        connections = asyncio.Semaphore(CONNECTIONS)
+        return connections, connections
+    lock = asyncio.Lock()
+    return lock, lock if reach is Reach.MEMORY else asyncio.Semaphore(CONNECTIONS - 1)
 
 
 async def deletes(connection: AsyncConnection, statement: Delete) -> bool:

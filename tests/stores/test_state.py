@@ -17,6 +17,7 @@ from harness.errors import InvalidRequest, SettingsError
 from harness.stores import state_schema
 from harness.stores.protocol import Object, StateStore
 from harness.stores.state import SqlState, open_state, state_url
+from harness.stores.state_engine import CONNECTIONS
 
 Scenario = Callable[[SqlState], Awaitable[None]]
 
@@ -367,3 +368,22 @@ def test_a_password_is_not_shown() -> None:
         run(nothing, "postgresql+nodriver://me:hunter2@db/x")
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_who_waits_longest_is_served_first(shared_url: str) -> None:
+    """However many come: none is passed by more than there are under way at once."""
+    done: list[int] = []
+
+    async def scenario(state: SqlState) -> None:
+        numbers = iter(range(300))
+
+        async def client() -> None:
+            for number in numbers:
+                await state.conversation("conv_1")
+                done.append(number)
+
+        await asyncio.gather(*(client() for _ in range(60)))
+
+    run(scenario, shared_url)
+    passed = [sum(later > number for later in done[:place]) for place, number in enumerate(done)]
+    assert max(passed) <= 2 * CONNECTIONS
