@@ -180,6 +180,14 @@ _MADE = "caller created_by"
 _CALLED = f"{_MADE} namespace async"
 _DRAWN = "action background error output_format quality revised_prompt size svg_usage"
 
+SHOWN_NULLS: Mapping[str, tuple[str, ...]] = {
+    "shell_call": ("environment",),
+    "shell_call_output": ("max_output_length",),
+    "tool_search_call": ("call_id",),
+    "tool_search_output": ("call_id",),
+}
+"""Keys that the API shows of an item always, and that clients may leave out: they are null then."""
+
 ARTEFACTS = frozenset({"parsed_arguments"})
 """Keys that SDKs hang on an item of an answer, and that no answer has."""
 

@@ -5,7 +5,16 @@ from typing import Any, TypeAlias
 
 from harness.api.closed import known_keys
 from harness.api.errors import invalid_prefix, missing
-from harness.api.item_kinds import ARTEFACTS, INPUT_PARTS, KINDS, PARTS, SOURCES, Message, Reference
+from harness.api.item_kinds import (
+    ARTEFACTS,
+    INPUT_PARTS,
+    KINDS,
+    PARTS,
+    SHOWN_NULLS,
+    SOURCES,
+    Message,
+    Reference,
+)
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.api.writable import check_writable
 
@@ -125,9 +134,17 @@ def _other(name: str, item: dict[str, Any], path: str, new_id: NewId) -> dict[st
         _check_prefix(parsed.id, kind.prefix, path)
     if name in ("function_call_output", "custom_tool_call_output") and isinstance(item["output"], list):
         item = {**item, "output": _parts(item["output"], f"{path}.output")}
-    shown = {**item, "id": item.get("id") or new_id(kind.prefix)}
-    if kind.has_status and shown.get("status") is None:
+    return _filled(name, {**item, "id": item.get("id") or new_id(kind.prefix)})
+
+
+def _filled(name: str, item: dict[str, Any]) -> dict[str, Any]:
+    """An item with what the API always shows of its kind."""
+    shown = dict.fromkeys(SHOWN_NULLS.get(name, ())) | item
+    if KINDS[name].has_status and shown.get("status") is None:
         shown["status"] = "completed"
+    if name.startswith("tool_search") and shown.get("execution") is None:
+        # OpenAI's own searches have no call's id.
+        shown["execution"] = "server" if shown["call_id"] is None else "client"
     for field in ("content", "status"):
         if field in shown and shown[field] is None:
             # Clients send a reasoning item back with the nulls that OpenAI's description does not allow in an answer.

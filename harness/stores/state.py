@@ -1,14 +1,13 @@
 """Conversations, responses, chat completions and counters in SQL: SQLite in memory or in a file, or PostgreSQL."""
 
-import asyncio
 from collections.abc import Sequence
 
-from sqlalchemy import URL, ColumnElement, and_, delete, insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import URL, ColumnElement, Connection, and_, delete, insert, select, text, update
 
 from harness.errors import HarnessError
 from harness.stores.protocol import Object
-from harness.stores.state_engine import Reach, enable_wal, open_engine, reach_of, state_url, try_file, url_of
+from harness.stores.state_address import Reach, reach_of, state_url, url_of
+from harness.stores.state_engine import Database, open_database
 from harness.stores.state_items import append, find_conversation
 from harness.stores.state_refusal import refusal
 from harness.stores.state_responses import ResponsesState
@@ -39,41 +38,36 @@ async def open_state(url: str) -> "SqlState":
         raise refusal(place, reach, error) from error
 
 
-async def _prepared(place: URL, reach: Reach) -> AsyncEngine:
-    engine = open_engine(place, reach)
-    if reach is Reach.FILE:
-        await asyncio.to_thread(try_file, engine, place)
+async def _prepared(place: URL, reach: Reach) -> Database:
+    database = open_database(place, reach)
     try:
-        async with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-            await connection.run_sync(prepare)
-        if reach is Reach.FILE:
-            await enable_wal(engine)
+        await database.open(prepare)
     except BaseException:
-        await engine.dispose()
+        await database.close()
         raise
-    return engine
+    return database
 
 
 class SqlState(ResponsesState):
     """A StateStore over a SQL database. ``open_state`` makes one; ``close`` it in the same event loop.
 
-    A method that is cancelled half-way still runs to its end in the background: a connection that is broken off could
-    take the database in memory with it. Raises InvalidRequest for an item whose id its conversation has already.
+    A method that is cancelled half-way still runs to its end in the background. Raises InvalidRequest for an item whose
+    id its conversation has already.
     """
 
     async def count(self, scope: str) -> int:
         # A scope may hold what no database takes as text (NUL, bytes of a header that are not UTF-8).
         key = scope.encode("unicode_escape").decode("ascii")
 
-        async def work(connection: AsyncConnection) -> int:
-            return int((await connection.execute(_COUNT, {"scope": key})).scalar_one())
+        def work(connection: Connection) -> int:
+            return int(connection.execute(_COUNT, {"scope": key}).scalar_one())
 
         return await self._write(work)
 
     async def create_conversation(self, conversation: Object, items: Sequence[Object]) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(insert(conversations), {"id": conversation["id"], "data": conversation})
-            await append(connection, conversation["id"], items)
+        def work(connection: Connection) -> None:
+            connection.execute(insert(conversations), {"id": conversation["id"], "data": conversation})
+            append(connection, conversation["id"], items)
 
         await self._write(work)
 
@@ -81,13 +75,13 @@ class SqlState(ResponsesState):
         return await self._read(lambda connection: find_conversation(connection, conversation_id))
 
     async def update_conversation(self, conversation_id: str, metadata: dict[str, str]) -> Object | None:
-        async def work(connection: AsyncConnection) -> Object | None:
-            found = await find_conversation(connection, conversation_id, lock=True)
+        def work(connection: Connection) -> Object | None:
+            found = find_conversation(connection, conversation_id, lock=True)
             if found is None:
                 return None
             updated = {**found, "metadata": metadata}
             change = update(conversations).where(conversations.c.id == conversation_id)
-            await connection.execute(change, {"data": updated})
+            connection.execute(change, {"data": updated})
             return updated
 
         return await self._write(work)
@@ -101,11 +95,11 @@ class SqlState(ResponsesState):
         return await self._write(lambda connection: append(connection, conversation_id, items))
 
     async def items(self, conversation_id: str) -> list[Object] | None:
-        async def work(connection: AsyncConnection) -> list[Object] | None:
-            if await find_conversation(connection, conversation_id) is None:
+        def work(connection: Connection) -> list[Object] | None:
+            if find_conversation(connection, conversation_id) is None:
                 return None
             wanted = select(kept_items.c.data).where(kept_items.c.conversation_id == conversation_id)
-            return list(await connection.scalars(wanted.order_by(kept_items.c.position)))
+            return list(connection.scalars(wanted.order_by(kept_items.c.position)))
 
         return await self._read(work)
 
@@ -118,16 +112,16 @@ class SqlState(ResponsesState):
         return await self._write(lambda connection: deletes(connection, statement))
 
     async def save_completion(self, completion: Object, messages: Sequence[Object]) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(completions).where(completions.c.id == completion["id"]))
+        def work(connection: Connection) -> None:
+            connection.execute(delete(completions).where(completions.c.id == completion["id"]))
             row = {"id": completion["id"], "data": completion, "messages": list(messages)}
-            await connection.execute(insert(completions), row)
+            connection.execute(insert(completions), row)
 
         await self._write(work)
 
     async def completions(self) -> list[Object]:
-        async def work(connection: AsyncConnection) -> list[Object]:
-            return list(await connection.scalars(select(completions.c.data).order_by(completions.c.position)))
+        def work(connection: Connection) -> list[Object]:
+            return list(connection.scalars(select(completions.c.data).order_by(completions.c.position)))
 
         return await self._read(work)
 
@@ -142,12 +136,12 @@ class SqlState(ResponsesState):
     async def update_completion(self, completion_id: str, metadata: dict[str, str]) -> Object | None:
         is_it = completions.c.id == completion_id
 
-        async def work(connection: AsyncConnection) -> Object | None:
-            found: Object | None = await connection.scalar(select(completions.c.data).where(is_it).with_for_update())
+        def work(connection: Connection) -> Object | None:
+            found: Object | None = connection.scalar(select(completions.c.data).where(is_it).with_for_update())
             if found is None:
                 return None
             updated = {**found, "metadata": metadata}
-            await connection.execute(update(completions).where(is_it), {"data": updated})
+            connection.execute(update(completions).where(is_it), {"data": updated})
             return updated
 
         return await self._write(work)

@@ -1,94 +1,82 @@
-"""From a path or URL to a database engine whose transactions begin as the state needs them to."""
+"""Databases that run pieces of work, each a plain function of a connection, and each one transaction.
+
+SQLite blocks whoever asks it. So its transactions run in threads, each in one visit, however many statements it has.
+PostgreSQL is asked over the network, and awaited.
+"""
 
 import asyncio
-import contextlib
-import enum
 import json
-import re
-import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
-from harness.errors import SettingsError
+from harness.stores.state_address import Reach
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[Connection], T]
 
 PATIENCE = 60.0
 """Seconds that one process waits for another to let go of a file."""
 
+CONNECTIONS = 10
+"""How many connections one process has to its database at most. Who waits for one waits outside of the pool."""
+
 _PAUSE = 0.02
 """Seconds between two attempts to switch a file's journal."""
 
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-}
-
-
-class Reach(enum.Enum):
-    """Who else may be at the database: no other connection, other processes of this machine, anyone."""
-
-    MEMORY = "memory"
-    FILE = "file"
-    SERVER = "server"
-
-
-def state_url(path: str | None) -> str:
-    """The SQLAlchemy URL of a state: in memory for None, else that of a file; a URL as it is, but for its driver."""
-    if path is None:
-        return "sqlite+aiosqlite://"
-    name, separator, rest = path.partition("://")
-    if separator:
-        return f"{_DRIVERS.get(name, name)}://{rest}"
-    return URL.create("sqlite+aiosqlite", database=path).render_as_string(hide_password=False)
-
-
-def url_of(url: str) -> URL:
-    """A URL in parts. Raises SettingsError when it is none."""
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise SettingsError(
-            "The place of the state is not a database URL.",
-            hint="Give the path of a file, or a URL like postgresql://user:password@host:5432/name.",
-        ) from error
-
-
-def shown(url: URL) -> str:
-    """A URL as it may be shown: without its password, wherever that stands."""
-    return re.sub(r"(?<=password=)[^&]*", "***", url.render_as_string())
-
-
-def reach_of(url: URL) -> Reach:
-    if url.get_backend_name() != "sqlite":
-        return Reach.SERVER
-    in_memory = url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
-    return Reach.MEMORY if in_memory else Reach.FILE
-
-
-def open_engine(url: URL, reach: Reach) -> AsyncEngine:
-    """An engine; nothing is connected yet.
-
-    On SQLite a transaction begins with the statement that the execution option ``begin`` names. Raises what SQLAlchemy
-    raises for a database that it does not know, and ImportError when the database's driver is not installed.
-    """
-    write_json = partial(json.dumps, separators=(",", ":"))
+_OPTIONS: dict[str, Any] = {
+    "json_serializer": partial(json.dumps, separators=(",", ":")),
     # What is kept is nobody's business who reads a log.
-    options: dict[str, Any] = {"json_serializer": write_json, "hide_parameters": True}
-    if reach is Reach.SERVER:
+    "hide_parameters": True,
+}
+_POOL: dict[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE}
+
+
+class Database(Protocol):
+    """Runs transactions; nothing is connected before the first. Raises what SQLAlchemy and the driver raise."""
+
+    async def open(self, prepare: Work[None]) -> None:
+        """Run the first transaction, and be ready for others."""
+        ...
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        """What ``work`` returns, and all that it did; when it raises, nothing. What only reads sees one moment."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def open_database(url: URL, reach: Reach) -> Database:
+    """A database. Raises what SQLAlchemy raises for one that it does not know, and ImportError without its driver."""
+    return Server(url) if reach is Reach.SERVER else Sqlite(url, reach)
+
+
+class Server:
+    """A database server."""
+
+    def __init__(self, url: URL) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
         # A connection that the server has closed since (it was restarted) is replaced, not handed out.
-        return create_async_engine(_for_driver(url), pool_pre_ping=True, **options)
-    # isolation_level None: the sqlite3 module begins no transactions of its own.
-    connect_args = {"timeout": PATIENCE, "isolation_level": None}
-    pool = {"poolclass": StaticPool} if reach is Reach.MEMORY else {}
-    engine = create_async_engine(url, connect_args=connect_args, **pool, **options)
-    event.listen(engine.sync_engine, "connect", _set_up)
-    event.listen(engine.sync_engine, "begin", _begin)
-    return engine
+        self._engine = create_async_engine(_for_driver(url), pool_pre_ping=True, **_POOL, **_OPTIONS)
+        # A server shows each statement the state of its own moment, unless it is told to show that of the first.
+        self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    async def open(self, prepare: Work[None]) -> None:
+        await self.run(prepare, writes=True)
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        async with (self._engine if writes else self._reading).begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
 
 
 def _for_driver(url: URL) -> URL:
@@ -98,34 +86,56 @@ def _for_driver(url: URL) -> URL:
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
 
 
-def try_file(engine: AsyncEngine, url: URL) -> None:
-    """Open a file, read in it, close it; blocks. Raises sqlite3.Error when it cannot be opened or is no database.
+class Sqlite:
+    """SQLite, in a file or in memory. A write asks for the file's lock at its beginning, and never has to upgrade."""
 
-    Where that fails in aiosqlite, its thread reports to an event loop that may be closed by then, and a connection
-    stays open.
-    """
-    arguments, options = engine.dialect.create_connect_args(url)
-    with contextlib.closing(sqlite3.connect(arguments[0], **{"timeout": PATIENCE, **options})) as connection:
-        connection.execute("SELECT count(*) FROM sqlite_master")
+    def __init__(self, url: URL, reach: Reach) -> None:
+        # isolation_level None: the sqlite3 module begins no transactions of its own.
+        arguments = {"timeout": PATIENCE, "isolation_level": None, "check_same_thread": False}
+        pool = {"poolclass": StaticPool} if reach is Reach.MEMORY else _POOL
+        engine = create_engine(url, connect_args=arguments, **pool, **_OPTIONS)
+        event.listen(engine, "connect", _set_up)
+        event.listen(engine, "begin", _begin)
+        self._outside = engine.execution_options(begin="")
+        self._reading = engine.execution_options(begin="BEGIN")
+        self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._threads = ThreadPoolExecutor(CONNECTIONS, "harness-state")
+        self._is_file = reach is Reach.FILE
+
+    async def open(self, prepare: Work[None]) -> None:
+        await self.run(prepare, writes=True)
+        if self._is_file:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._enable_log)
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        engine = self._writing if writes else self._reading
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _transaction, engine, work)
+
+    def _enable_log(self) -> None:
+        """Let readers of a file go on while another writes it. The file remembers.
+
+        SQLite does not always wait for its lock here, so that this does.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self._outside.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._outside.dispose)
+        self._threads.shutdown(wait=False)
 
 
-async def enable_wal(engine: AsyncEngine) -> None:
-    """Let readers of a file go on while another writes it. The file remembers.
-
-    SQLite does not always wait for its lock here, so that this does.
-    """
-    outside = engine.execution_options(begin="")
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while True:
-        try:
-            async with outside.connect() as connection:
-                await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        except OperationalError as error:
-            if "locked" not in str(error) or asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(_PAUSE)
-        else:
-            return
+def _transaction(engine: Engine, work: Work[T]) -> T:
+    with engine.begin() as connection:
+        return work(connection)
 
 
 def _set_up(connection: Any, _record: Any) -> None:
@@ -137,6 +147,6 @@ def _set_up(connection: Any, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    statement = connection.get_execution_options().get("begin", "BEGIN")
+    statement = connection.get_execution_options()["begin"]
     if statement:
         connection.exec_driver_sql(statement)

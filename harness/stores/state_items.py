@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select
 
 from harness.errors import InvalidRequest
 from harness.stores.protocol import Object
@@ -11,26 +10,26 @@ from harness.stores.state_schema import conversations
 from harness.stores.state_schema import items as kept_items
 
 
-async def find_conversation(connection: AsyncConnection, conversation_id: str, *, lock: bool = False) -> Object | None:
+def find_conversation(connection: Connection, conversation_id: str, *, lock: bool = False) -> Object | None:
     wanted = select(conversations.c.data).where(conversations.c.id == conversation_id)
-    found: Object | None = await connection.scalar(wanted.with_for_update() if lock else wanted)
+    found: Object | None = connection.scalar(wanted.with_for_update() if lock else wanted)
     return found
 
 
-async def append(connection: AsyncConnection, conversation_id: str, new_items: Sequence[Object]) -> bool:
+def append(connection: Connection, conversation_id: str, new_items: Sequence[Object]) -> bool:
     """Append to a conversation, which is locked until the transaction ends: batches do not interleave."""
-    if await find_conversation(connection, conversation_id, lock=True) is None:
+    if find_conversation(connection, conversation_id, lock=True) is None:
         return False
     if new_items:
-        await _refuse_duplicates(connection, conversation_id, [item["id"] for item in new_items])
+        _refuse_duplicates(connection, conversation_id, [item["id"] for item in new_items])
         rows = [{"conversation_id": conversation_id, "id": item["id"], "data": item} for item in new_items]
-        await connection.execute(insert(kept_items), rows)
+        connection.execute(insert(kept_items), rows)
     return True
 
 
-async def _refuse_duplicates(connection: AsyncConnection, conversation_id: str, ids: Sequence[str]) -> None:
+def _refuse_duplicates(connection: Connection, conversation_id: str, ids: Sequence[str]) -> None:
     taken = select(kept_items.c.id).where(kept_items.c.conversation_id == conversation_id, kept_items.c.id.in_(ids))
-    seen = set(await connection.scalars(taken))
+    seen = set(connection.scalars(taken))
     for item_id in ids:
         if item_id in seen:
             raise InvalidRequest(

@@ -1,7 +1,6 @@
 """Leases in SQL. When one ends, the database's own clock says: those of several servers need not agree."""
 
-from sqlalchemy import ColumnElement, Float, delete, exists, literal_column, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Float, delete, exists, literal_column, select, text, update
 
 from harness.stores.protocol import Held
 from harness.stores.state_schema import leases
@@ -26,17 +25,17 @@ class LeasesState(Transactions):
     async def take_lease(self, name: str, holder: str, seconds: float) -> bool:
         row = {"name": name, "holder": holder, "seconds": float(seconds)}
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             statement = text(_TAKE.format(now=_CLOCKS[connection.dialect.name]))
-            return (await connection.execute(statement, row)).first() is not None
+            return connection.execute(statement, row).first() is not None
 
         return await self._write(work)
 
     async def renew_lease(self, name: str, holder: str, seconds: float) -> bool:
         longer = update(leases).where(leases.c.name == name, leases.c.holder == holder)
 
-        async def work(connection: AsyncConnection) -> bool:
-            return (await connection.execute(longer.values(until=_now(connection) + seconds))).rowcount > 0
+        def work(connection: Connection) -> bool:
+            return connection.execute(longer.values(until=_now(connection) + seconds)).rowcount > 0
 
         return await self._write(work)
 
@@ -47,17 +46,17 @@ class LeasesState(Transactions):
         await self._write(lambda connection: drop(connection, Held(name, holder)))
 
 
-async def drop(connection: AsyncConnection, lease: Held) -> bool:
+def drop(connection: Connection, lease: Held) -> bool:
     """Give a lease back, within a transaction that somebody else began; whether it was still held."""
     statement = delete(leases).where(leases.c.name == lease.name, leases.c.holder == lease.holder)
-    return await deletes(connection, statement)
+    return deletes(connection, statement)
 
 
-async def is_leased(connection: AsyncConnection, name: str) -> bool:
+def is_leased(connection: Connection, name: str) -> bool:
     """Whether anybody's lease runs, as a transaction that somebody else began sees it."""
     runs = exists().where(leases.c.name == name, leases.c.until >= _now(connection))
-    return bool(await connection.scalar(select(runs)))
+    return bool(connection.scalar(select(runs)))
 
 
-def _now(connection: AsyncConnection) -> ColumnElement[float]:
+def _now(connection: Connection) -> ColumnElement[float]:
     return literal_column(_CLOCKS[connection.dialect.name], Float(53))

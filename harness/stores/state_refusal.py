@@ -3,7 +3,7 @@
 from sqlalchemy import URL
 
 from harness.errors import SettingsError
-from harness.stores.state_engine import Reach, shown
+from harness.stores.state_address import Reach, shown
 
 _HINTS = {
     Reach.MEMORY: "Leave the state's place out to keep it in memory.",

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, insert, select, update
 
 from harness.api.background import is_running
 from harness.api.errors import conversation_locked
@@ -31,17 +30,17 @@ class ResponsesState(LeasesState):
         lease: Held | None = None,
         events: Sequence[Object] | None = None,
     ) -> bool:
-        async def work(connection: AsyncConnection) -> bool:
-            if lease is not None and not await drop(connection, lease) and conversation_id is not None:
+        def work(connection: Connection) -> bool:
+            if lease is not None and not drop(connection, lease) and conversation_id is not None:
                 raise conversation_locked()
-            if conversation_id is not None and not await append(connection, conversation_id, new_items):
+            if conversation_id is not None and not append(connection, conversation_id, new_items):
                 return False
             if events is not None:
-                await _end(connection, response, events)
+                _end(connection, response, events)
             elif keep:
                 row = {"id": response["id"], "data": response, "input": list(input_items)}
-                await connection.execute(insert(responses), row)
-                await _add_output(connection, response)
+                connection.execute(insert(responses), row)
+                _add_output(connection, response)
             return True
 
         return await self._write(work)
@@ -51,19 +50,19 @@ class ResponsesState(LeasesState):
     ) -> None:
         row = {"id": response["id"], "data": response, "input": list(input_items)}
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(insert(responses), row)
-            await _add_events(connection, response["id"], events)
+        def work(connection: Connection) -> None:
+            connection.execute(insert(responses), row)
+            _add_events(connection, response["id"], events)
 
         await self._write(work)
 
     async def add_events(self, response_id: str, events: Sequence[Object], shown: Object | None) -> bool:
-        async def work(connection: AsyncConnection) -> bool:
-            if await _running(connection, response_id) is None:
+        def work(connection: Connection) -> bool:
+            if _running(connection, response_id) is None:
                 return False
-            await _add_events(connection, response_id, events)
+            _add_events(connection, response_id, events)
             if shown is not None:
-                await _change(connection, response_id, shown)
+                _change(connection, response_id, shown)
             return True
 
         return await self._write(work)
@@ -73,18 +72,18 @@ class ResponsesState(LeasesState):
             kept_events.c.response_id == response_id, kept_events.c.number > after
         )
 
-        async def work(connection: AsyncConnection) -> list[Object]:
-            return list(await connection.scalars(wanted.order_by(kept_events.c.number)))
+        def work(connection: Connection) -> list[Object]:
+            return list(connection.scalars(wanted.order_by(kept_events.c.number)))
 
         return await self._read(work)
 
     async def end_response(self, response_id: str, ending: Object, *, if_unheld: bool = False) -> Object | None:
-        async def work(connection: AsyncConnection) -> Object | None:
-            found = await _locked(connection, response_id)
-            if not is_running(found) or (if_unheld and await is_leased(connection, response_id)):
+        def work(connection: Connection) -> Object | None:
+            found = _locked(connection, response_id)
+            if not is_running(found) or (if_unheld and is_leased(connection, response_id)):
                 return found
             ended = {**(found or {}), **ending}
-            await _change(connection, response_id, ended)
+            _change(connection, response_id, ended)
             return ended
 
         return await self._write(work)
@@ -107,39 +106,39 @@ class ResponsesState(LeasesState):
         return await self._write(lambda connection: deletes(connection, statement))
 
 
-async def _locked(connection: AsyncConnection, response_id: str) -> Object | None:
+def _locked(connection: Connection, response_id: str) -> Object | None:
     """A response that nobody else changes until the transaction ends."""
     wanted = select(responses.c.data).where(responses.c.id == response_id).with_for_update()
-    found: Object | None = await connection.scalar(wanted)
+    found: Object | None = connection.scalar(wanted)
     return found
 
 
-async def _running(connection: AsyncConnection, response_id: str) -> Object | None:
-    found = await _locked(connection, response_id)
+def _running(connection: Connection, response_id: str) -> Object | None:
+    found = _locked(connection, response_id)
     return found if is_running(found) else None
 
 
-async def _change(connection: AsyncConnection, response_id: str, response: Object) -> None:
-    await connection.execute(update(responses).where(responses.c.id == response_id), {"data": response})
+def _change(connection: Connection, response_id: str, response: Object) -> None:
+    connection.execute(update(responses).where(responses.c.id == response_id), {"data": response})
 
 
-async def _add_events(connection: AsyncConnection, response_id: str, events: Sequence[Object]) -> None:
+def _add_events(connection: Connection, response_id: str, events: Sequence[Object]) -> None:
     rows: list[dict[str, Any]] = [
         {"response_id": response_id, "number": event["sequence_number"], "data": event} for event in events
     ]
     if rows:
-        await connection.execute(insert(kept_events), rows)
+        connection.execute(insert(kept_events), rows)
 
 
-async def _end(connection: AsyncConnection, response: Object, events: Sequence[Object]) -> None:
-    if await _running(connection, response["id"]) is None:
+def _end(connection: Connection, response: Object, events: Sequence[Object]) -> None:
+    if _running(connection, response["id"]) is None:
         raise InvalidRequest(f"Response with id '{response['id']}' does not run any more.")
-    await _add_events(connection, response["id"], events)
-    await _change(connection, response["id"], response)
-    await _add_output(connection, response)
+    _add_events(connection, response["id"], events)
+    _change(connection, response["id"], response)
+    _add_output(connection, response)
 
 
-async def _add_output(connection: AsyncConnection, response: Object) -> None:
+def _add_output(connection: Connection, response: Object) -> None:
     rows = [{"response_id": response["id"], "id": item["id"], "data": item} for item in response["output"]]
     if rows:
-        await connection.execute(insert(response_items), rows)
+        connection.execute(insert(response_items), rows)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import SettingsError
-from harness.stores.state_engine import shown
+from harness.stores.state_address import shown
 
 VERSION = 2
 """Of this schema. A change that older code cannot read or write raises it, and gets a step in ``_MIGRATIONS``."""

@@ -7,8 +7,8 @@ what it leads to. What the table does not name is a mistake of the driver's.
 
 Nothing is sent before the model has said something, or a tool that was approved has: until then an error is an HTTP
 error, not an event, and the events of what was done so far are held back. Some upstreams begin a stream, and tell only
-then that they refuse. But a response in the background is shown as
-soon as there is something to ask: whatever goes wrong then makes it fail.
+then that they refuse. But a response in the background is shown as soon as there is something to ask: whatever goes
+wrong then makes it fail.
 
 A turn asks MCP servers for their tools, runs the calls that were approved, asks the model, runs the calls of MCP tools
 that it makes, and asks again, until the model has answered or the client has to: each step is what ``_advance`` finds

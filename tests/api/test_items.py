@@ -289,13 +289,17 @@ def test_what_an_answer_must_show_is_filled_in() -> None:
         {"type": "function_call_output", "call_id": "c", "output": [image]},
         {"type": "custom_tool_call", "call_id": "d", "name": "n", "input": ""},
         {"type": "local_shell_call_output", "id": "lsho_1", "output": "{}"},
+        {"type": "tool_search_call", "arguments": {}},
+        {"type": "tool_search_output", "call_id": "e", "tools": []},
     ]
-    reasoning, output, call, shell = parse_items(given, "items", lambda prefix: f"{prefix}_new")
+    reasoning, output, call, shell, search, found = parse_items(given, "items", lambda prefix: f"{prefix}_new")
 
     assert reasoning == {"type": "reasoning", "id": "rs_1", "summary": []}
     assert output["output"] == [{**image, "detail": "auto"}]
     assert call["status"] == "completed"
     assert shell == given[3]
+    assert (search["call_id"], search["execution"]) == (None, "server")
+    assert found["execution"] == "client"
 
 
 def test_the_output_of_a_tool_that_no_model_called_is_kept_and_is_no_input() -> None:

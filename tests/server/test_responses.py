@@ -490,15 +490,3 @@ def test_a_whole_response_that_fails_in_the_middle_is_an_error(client: OpenAI, r
         say(client, "Hi")
     assert (caught.value.status_code, caught.value.code) == (502, "server_error")
     assert "x-should-retry" not in caught.value.response.headers
-
-
-def test_openais_api_is_also_below_the_place_where_llama_stack_had_it(recordings: Recordings) -> None:
-    recordings.add(("user", "Hi"), answer="Hello")
-    with serving(recordings) as server:
-        for base_url in (f"{server.base_url}/openai/v1", f"{server.scoped('a test')}/openai/v1"):
-            with OpenAI(base_url=base_url, api_key="k", max_retries=0) as client:
-                response = say(client, "Hi")
-                assert client.responses.retrieve(response.id).output_text == "Hello"
-                messages: Any = [{"role": "user", "content": "Hi"}]
-                assert client.chat.completions.create(model="m", messages=messages, store=True).id
-                assert client.chat.completions.list().data

@@ -19,9 +19,9 @@ from typing import Any
 import aiohttp
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from harness.stores.state import state_url
+from harness.stores.state_address import reach_of, state_url, url_of
+from harness.stores.state_engine import open_database
 from tests.scripted_upstream import chunk, scripted, stream
 
 ROOT = Path(__file__).parents[2]
@@ -235,10 +235,11 @@ async def _items(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any
 
 async def _responses(place: str) -> dict[str, list[str]]:
     """What the database itself holds: each response with the ids of its output."""
-    engine = create_async_engine(state_url(place))
-    async with engine.connect() as connection:
-        rows = (await connection.execute(text("SELECT id, CAST(data AS TEXT) FROM harness_responses"))).all()
-    await engine.dispose()
+    url = url_of(state_url(place))
+    database = open_database(url, reach_of(url))
+    wanted = text("SELECT id, CAST(data AS TEXT) FROM harness_responses")
+    rows = await database.run(lambda connection: connection.execute(wanted).all(), writes=False)
+    await database.close()
     return {id_: [item["id"] for item in json.loads(data)["output"]] for id_, data in rows}
 
 

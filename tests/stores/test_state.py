@@ -6,17 +6,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, text
 
 from harness.errors import InvalidRequest, SettingsError
 from harness.stores import state_schema
 from harness.stores.protocol import Object, StateStore
 from harness.stores.state import SqlState, open_state, state_url
+from harness.stores.state_address import reach_of, url_of
+from harness.stores.state_engine import open_database
 
 Scenario = Callable[[SqlState], Awaitable[None]]
 
@@ -46,10 +48,11 @@ def run(scenario: Scenario, url: str) -> None:
 
 
 def test_urls() -> None:
-    assert state_url(None) == "sqlite+aiosqlite://"
-    assert state_url("state.db") == "sqlite+aiosqlite:///state.db"
-    assert state_url("/var/state.db") == "sqlite+aiosqlite:////var/state.db"
-    assert state_url("sqlite:///state.db") == "sqlite+aiosqlite:///state.db"
+    assert state_url(None) == "sqlite://"
+    assert state_url("state.db") == "sqlite:///state.db"
+    assert state_url("/var/state.db") == "sqlite:////var/state.db"
+    assert state_url("sqlite+aiosqlite:///state.db") == "sqlite:///state.db"
+    assert state_url("sqlite:///state.db") == "sqlite:///state.db"
     assert state_url("postgresql://me:p%40ss@db/x?ssl=require") == "postgresql+asyncpg://me:p%40ss@db/x?ssl=require"
     assert state_url("mysql+asyncmy://db/x") == "mysql+asyncmy://db/x"
 
@@ -310,20 +313,21 @@ def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_fi
             await state.save_turn({"id": f"resp_{number}", "output": output}, **turn)
 
     async def main() -> None:
-        engine = create_async_engine(shared_url)
-        async with engine.begin() as connection:
-            await connection.execute(text("DROP TABLE harness_response_items"))
-            await connection.execute(text("UPDATE harness_schema SET version = 1"))
+        place = url_of(shared_url)
+        database = open_database(place, reach_of(place))
+        for change in ("DROP TABLE harness_response_items", "UPDATE harness_schema SET version = 1"):
+            await database.run(partial(Connection.execute, statement=text(change)), writes=True)
         states = await asyncio.gather(*(open_state(shared_url) for _ in range(3)))
         for state in states:
             assert await state.output_item("msg_19") == item("msg_19")
             assert await state.output_item("msg_same") == item("msg_same")
             assert await state.output_item("msg_0") is None
             await state.close()
-        async with engine.connect() as connection:
-            assert await connection.scalar(text("SELECT count(*) FROM harness_response_items")) == 20
-            assert list(await connection.scalars(text("SELECT version FROM harness_schema"))) == [1, 2]
-        await engine.dispose()
+        count = partial(Connection.scalar, statement=text("SELECT count(*) FROM harness_response_items"))
+        assert await database.run(count, writes=False) == 20
+        versions = text("SELECT version FROM harness_schema")
+        assert await database.run(lambda connection: [*connection.scalars(versions)], writes=False) == [1, 2]
+        await database.close()
 
     run(write, shared_url)
     asyncio.run(main())
