@@ -1,7 +1,6 @@
 """``harness verify``: whether the recordings are in order."""
 
 import json
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,26 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import days, settings_from
 
 if TYPE_CHECKING:
     from harness.recording.findings import Finding
 
 
-def _days(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+) ?(d|w|days|weeks)?", value.strip())
-    if match is None:
-        raise click.BadParameter(f"{value!r}: write a number of days, as 30d.")
-    return int(match[1]) * (7 if (match[2] or "").startswith("w") else 1)
-
-
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[DIR | FILE...]")
 @click.option("--fix", is_flag=True, help="Mend what can be mended without losing anything.")
-@click.option("--max-age", callback=_days, metavar="30d", help="Fail on recordings that are older, by git's history.")
-@click.option("--warn-age", callback=_days, metavar="30d", help="The same, as notes.")
+@click.option("--max-age", callback=days, metavar="30d", help="Fail on recordings that are older, by git's history.")
+@click.option("--warn-age", callback=days, metavar="30d", help="The same, as notes.")
 @click.option("--notes", is_flag=True, help="Show notes too: what is odd, but harms nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
 @click.pass_context

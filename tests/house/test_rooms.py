@@ -39,6 +39,7 @@ BELOW_THE_DOORS = PURE | {
         "comparing",
         "checking",
         "pruning",
+        "listing",
         "settings",
         "stores",
         "report",
@@ -106,6 +107,8 @@ ROOMS = {
     "comparing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
     # Sets looked at and mended, over several processes, which both have in common.
     "checking": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
+    # What is in them, one by one, over several processes.
+    "listing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
     "crew": Room(),
     # What the last runs left unused, and its end: runs are the reports', files the stores'.
     "pruning": Room(ours=frozenset({"recording", "stores", "report", "errors"})),
