@@ -22,6 +22,7 @@ _COMMANDS = {
     "verify": ("harness.cli.verify", "verify"),
     "rekey": ("harness.cli.rekey", "rekey"),
     "prune": ("harness.cli.prune", "prune"),
+    "completion": ("harness.cli.completion", "completion"),
 }
 
 

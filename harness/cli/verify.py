@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import days, settings_from
+from harness.cli.options import days, settings_from, width_of_terminal
 
 if TYPE_CHECKING:
     from harness.recording.findings import Finding
@@ -98,7 +99,8 @@ def _report(count: int, findings: Sequence["Finding"], mended: Sequence[str], *,
             click.echo(finding.file)
         last = finding.file
         word = f"{finding.kind} (note)" if finding.level == "note" else finding.kind
-        click.echo(f"  {word}: {finding.message}")
+        for line in wrap(f"{word}: {finding.message}", width_of_terminal() - 2, break_on_hyphens=False):
+            click.echo(f"  {line}")
         if finding.command:
             click.echo(f"    {finding.command}")
     faults = sum(finding.level == "finding" for finding in findings)

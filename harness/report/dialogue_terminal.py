@@ -24,11 +24,28 @@ def _lines(file: str, exchange: Exchange, width: int) -> Iterator[str]:
     yield visible(request.scope) if request.scope else "(no test)"
     for name, tool in _offered(request.body):
         yield from _wrapped(f"may call {name}: {tool}" if tool else f"may call {name}", width, "", "    ")
-    for bubble in (*asked(request), *said(response)):
+    bubbles = asked(request) if request.body else ()
+    listed = _listed(response.body)
+    for bubble in (*bubbles, *(listed or said(response))):
         yield ""
         yield from _bubble(bubble, width)
     yield ""
     yield _ending(exchange)
+
+
+def _listed(body: Json) -> tuple[Bubble, ...]:
+    """A list of things that nobody would read in full: vectors by their first numbers, the rest by their ids."""
+    items = body.get("data") if isinstance(body, dict) and body.get("object") == "list" else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        return ()
+    lines = [_vector(item["embedding"]) if "embedding" in item else str(item.get("id", item)) for item in items]
+    return (Bubble("list", "\n".join(lines)),)
+
+
+def _vector(numbers: Json) -> str:
+    if not isinstance(numbers, list):
+        return f"a vector in base64, {len(str(numbers))} characters"
+    return f"a vector of {len(numbers)} numbers: {', '.join(map(str, numbers[:3]))}…"
 
 
 def _bubble(bubble: Bubble, width: int) -> Iterator[str]:
