@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from harness.settings import Settings, load
+from harness.settings import Settings, is_given, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,9 +73,18 @@ def shown(file: Path) -> str:
 
 
 def directories_of(settings: Settings) -> list[Path]:
-    """Where the project's recordings are as files. Raises SettingsError where they are in an object store alone."""
-    places = (settings.recordings, *settings.more_recordings)
-    return [place for place in places if isinstance(place, Path)] or [settings.directory]
+    """Where the project's recordings are as files; where nobody named a place, also beside tests, as in pytest.
+
+    Raises SettingsError where they are in an object store alone.
+    """
+    from harness.stores.housekeeping import folders_of_tests
+
+    places = [place for place in (settings.recordings, *settings.more_recordings) if isinstance(place, Path)]
+    places = places or [settings.directory]
+    if is_given("recordings", {}, os.environ, Path.cwd()):
+        return places
+    beside = folders_of_tests(Path.cwd())
+    return [place for place in places if place.is_dir() or not beside] + beside
 
 
 def width_of_terminal() -> int:

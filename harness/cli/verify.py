@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import days, settings_from, width_of_terminal
+from harness.cli.options import days, directories_of, settings_from, width_of_terminal
 
 if TYPE_CHECKING:
     from harness.recording.findings import Finding
@@ -44,7 +44,7 @@ def verify(context: click.Context, /, paths: tuple[Path, ...], **given: Any) -> 
     from harness.wiring import redactor_of, verifier_of
 
     settings = settings_from({})
-    meant = targets(paths, settings.directory)
+    meant = targets(paths, directories_of(settings))
     given_ages = ((given["max_age"], Level.FINDING), (given["warn_age"], Level.NOTE))
     ages = [Age(days, level) for days, level in given_ages if days is not None]
 
@@ -58,7 +58,7 @@ def verify(context: click.Context, /, paths: tuple[Path, ...], **given: Any) -> 
     findings = look()
     mended = mend(findings, redactor_of(settings)) if given["fix"] else []
     if mended:
-        meant = targets([path for path in paths if path.exists()] if paths else paths, settings.directory)
+        meant = targets([path for path in paths if path.exists()] if paths else paths, directories_of(settings))
         findings = look()
     count = sum(len(target.names) for target in meant)
     if given["as_json"]:

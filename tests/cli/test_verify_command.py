@@ -132,11 +132,31 @@ def test_what_is_lost_comes_back_from_git_where_git_has_it() -> None:
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "all")
-    uncommitted = write("Not committed")
-    for file in (committed, uncommitted):
+    staged, untracked = write("Staged"), write("Not committed")
+    git("add", str(staged))
+    for file in (committed, staged, untracked):
         file.write_text(file.read_text("utf-8")[:200], "utf-8")
 
-    assert commands() == {f"git checkout HEAD -- {committed}", f"rm {uncommitted}"}
+    assert commands() == {f"git checkout HEAD -- {committed}", f"rm {staged}", f"rm {untracked}"}
+    for command in commands():
+        subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True)
+    assert found() == set()
+
+
+def test_recordings_beside_tests_are_looked_at_where_nobody_named_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write("Fine")
+    beside, other = Path("tests/unit/recordings"), Path("tests/project/recordings")
+    for folder in (beside, other):
+        folder.mkdir(parents=True)
+        (folder / "broken.json").touch()
+    (other.parent / "pyproject.toml").touch()
+
+    assert found() == {(str(beside / "broken.json"), "unreadable")}
+    monkeypatch.setenv("HARNESS_RECORDINGS", "recordings")
+    assert found() == set()
+    monkeypatch.delenv("HARNESS_RECORDINGS")
+    shutil.rmtree(file.parent)
+    assert found() == {(str(beside / "broken.json"), "unreadable")}
 
 
 @pytest.mark.parametrize(
