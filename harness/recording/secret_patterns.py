@@ -67,7 +67,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _after(
         "AWS secret key",
-        r"(?i:aws.{0,20}?(?:key|pwd|pw|password|pass|token)).{0,20}?['\"](?P<secret>[0-9a-zA-Z/+]{40})\\?['\"]",
+        r"(?i:aws.{0,20}?(?:key|pwd|pw|password|pass|token)).{0,20}?['\"](?P<secret>[0-9a-zA-Z/+]{40})\\*['\"]",
         "aws",
     ),
     _after("Azure storage key", r"AccountKey=(?P<secret>[A-Za-z0-9+/=]{86,88})", "AccountKey="),
@@ -99,7 +99,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _after(
         "basic authorization",
-        r"(?i:authorization\\?['\"]?: ?\\?['\"]?basic )(?P<secret>[A-Za-z0-9+/]{8,}=*)",
+        r"(?i:authorization\\*['\"]?: ?\\*['\"]?basic )(?P<secret>[A-Za-z0-9+/]{8,}=*)",
         "basic ",
     ),
     _after(
@@ -115,7 +115,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _after(
         "cookie",
-        r"(?i:\b(?:set-)?cookie\\?['\"]?: ?\\?['\"]?)"
+        r"(?i:\b(?:set-)?cookie\\*['\"]?: ?\\*['\"]?)"
         r"(?P<secret>[\w.!#$%&*+^`|~-]+=[^\s;,'\"\\]{8,}(?:; ?[\w.-]+(?:=[^\s;,'\"\\]*)?)*)",
         "cookie",
     ),
@@ -144,7 +144,7 @@ def field_patterns(names: Iterable[str], shortest: int, *, with_digit: bool = Fa
         digit = r"(?=[^\s\"'\\&]*\d)" if with_digit else ""
         value = rf"(?P<secret>{digit}[^\s\"'\\\[]{{{shortest},}})"
         made += [
-            _after(f"value of {name}", rf"(?i:(?<![\w-])\\?['\"]{word}\\?['\"]) ?: ?\\?['\"]{value}(?=\\?['\"])", name),
+            _after(f"value of {name}", rf"(?i:(?<![\w-])\\*['\"]{word}\\*['\"]) ?: ?\\*['\"]{value}(?=\\*['\"])", name),
             _after(f"value of {name}", rf"(?i:[?&]{word}=)(?P<secret>{digit}[^\s&#\"'\\\[]{{{shortest},}})", name),
             _after(f"value of {name}", rf"(?im:^{word}): {value}", name),
         ]
