@@ -44,19 +44,19 @@ class Age:
     level: Level
 
 
-def targets(paths: Sequence[Path], usual: Path) -> list[Target]:
-    """What is to be looked at: each directory, and files by their directories; ``usual``, where nothing is named.
+def targets(paths: Sequence[Path], usual: Sequence[Path]) -> list[Target]:
+    """What is to be looked at: each directory, and files by their directories; all of ``usual`` where nothing is named.
 
-    Of a file below ``usual`` that is its directory. Raises RecordingError for a directory that is not there.
+    Of a file below one of ``usual`` that is its directory. Raises RecordingError for a directory that is not there.
     """
-    folders = [path for path in paths if path.is_dir()] or ([] if paths else [usual])
+    folders = [path for path in paths if path.is_dir()] if paths else usual
     for folder in folders:
         if not folder.is_dir():
             raise RecordingError(f"No recordings: {folder} is not a directory.", hint="Name a directory of recordings.")
     files: dict[Path, list[str]] = {}
-    for path in (path for path in paths if not path.is_dir()):
-        root = usual if path.absolute().is_relative_to(usual.absolute()) else path.parent
-        files.setdefault(root, []).append(path.absolute().relative_to(root.absolute()).as_posix())
+    for path in (path.absolute() for path in paths if not path.is_dir()):
+        root = next((place for place in usual if path.is_relative_to(place.absolute())), path.parent)
+        files.setdefault(root, []).append(path.relative_to(root.absolute()).as_posix())
     return [
         *(Target(folder, places(folder), is_whole=True) for folder in folders),
         *(Target(root, names, is_whole=False) for root, names in files.items()),

@@ -25,7 +25,12 @@ Try next:
 
 @click.command()
 def demo() -> None:
-    """Replay the conversation that ships with the harness. Needs no key and no network."""
+    """Replay the conversation that ships with the harness. Needs no key and no network.
+
+    \b
+    Example:
+      harness demo
+    """
     try:
         import openai
     except ImportError:

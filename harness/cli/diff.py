@@ -50,8 +50,8 @@ def diff_command(context: click.Context, /, places: tuple[str, ...], **given: An
     \b
     Examples:
       harness diff recordings-before/ recordings/
-      harness diff main..HEAD -- recordings/            two revisions, read from git's objects
-      harness diff HEAD recordings/                     what is not committed yet
+      harness diff main..HEAD -- recordings/    two revisions, out of git
+      harness diff HEAD recordings/             what is not committed yet
       harness diff --model gpt-4o --model gpt-5 recordings/
       harness diff main..HEAD --fail-on structure --html diff.html
       harness diff main..HEAD --markdown | gh pr comment --body-file -

@@ -1,15 +1,12 @@
 """``harness explain``: what makes a request equal to others, and what would answer it."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from harness.cli.options import settings_from
-
-_NARROWEST = 60
+from harness.cli.options import settings_from, width_of_terminal
 
 
 @click.command()
@@ -55,8 +52,7 @@ def explain(context: click.Context, /, file: TextIO, **given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        width = max(shutil.get_terminal_size((80, 24)).columns, _NARROWEST)
-        click.echo(render_explanation(found, width), nl=False)
+        click.echo(render_explanation(found, width_of_terminal()), nl=False)
     for broken in store.broken() if found.hit.way is Way.NONE else ():
         click.echo(f"Could not be read: {broken}", err=True)
     context.exit(1 if found.hit.way is Way.NONE else 0)

@@ -16,12 +16,16 @@ _COMMANDS = {
     "author": ("harness.cli.author", "author"),
     "diff": ("harness.cli.diff", "diff_command"),
     "refresh": ("harness.cli.refresh", "refresh"),
+    "ls": ("harness.cli.ls", "ls"),
+    "show": ("harness.cli.show", "show"),
+    "stats": ("harness.cli.stats", "stats"),
     "explain": ("harness.cli.explain", "explain"),
     "verify": ("harness.cli.verify", "verify"),
     "rekey": ("harness.cli.rekey", "rekey"),
     "prune": ("harness.cli.prune", "prune"),
     "import": ("harness.cli.importing", "import_command"),
     "export": ("harness.cli.exporting", "export_command"),
+    "completion": ("harness.cli.completion", "completion"),
 }
 
 

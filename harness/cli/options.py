@@ -1,13 +1,15 @@
 """Flags that several commands share, and the settings that follow from them."""
 
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from harness.settings import Settings, load
+from harness.settings import Settings, is_given, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,3 +54,39 @@ def settings_from(flags: dict[str, Any]) -> Settings:
     # A flag that may be repeated is an empty row when it was not given.
     given = {name: value for name, value in flags.items() if value != ()}
     return load(given, os.environ, Path.cwd())
+
+
+def days(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """The callback of an option that is an age: ``30d``, ``4 weeks``, ``30``; in days."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+) ?(d|w|days|weeks)?", value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r}: write a number of days, as 30d.")
+    return int(match[1]) * (7 if (match[2] or "").startswith("w") else 1)
+
+
+def shown(file: Path) -> str:
+    """A file as a user here would write it."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+
+def directories_of(settings: Settings) -> list[Path]:
+    """Where the project's recordings are as files; where nobody named a place, also beside tests, as in pytest.
+
+    Raises SettingsError where they are in an object store alone.
+    """
+    from harness.stores.housekeeping import folders_of_tests
+
+    places = [place for place in (settings.recordings, *settings.more_recordings) if isinstance(place, Path)]
+    places = places or [settings.directory]
+    if is_given("recordings", {}, os.environ, Path.cwd()):
+        return places
+    beside = folders_of_tests(Path.cwd())
+    return [place for place in places if place.is_dir() or not beside] + beside
+
+
+def width_of_terminal() -> int:
+    """How many columns there are to write on, 80 in a pipe; a report needs 60 in any case."""
+    return max(shutil.get_terminal_size((80, 24)).columns, 60)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import settings_from, shown
 
 if TYPE_CHECKING:
     from harness.pruning import Unused
@@ -88,18 +88,13 @@ def _agrees(count: int) -> bool:
 
 def _show(found: "Sequence[Unused]") -> None:
     for one in found:
-        click.echo(f"{_shown(one.file)}\n  {one.scope or 'no test'}")
+        click.echo(f"{shown(one.file)}\n  {one.scope or 'no test'}")
     size = sum(one.size for one in found)
     click.echo(f"{_count(found)} unused, {size / 1024:,.0f} kB." if found else "No unused recordings.")
 
 
-def _shown(file: Path) -> str:
-    here = Path.cwd()
-    return str(file.relative_to(here) if file.is_relative_to(here) else file)
-
-
 def _row(one: "Unused") -> dict[str, object]:
-    return {"file": _shown(one.file), "test": one.scope, "bytes": one.size}
+    return {"file": shown(one.file), "test": one.scope, "bytes": one.size}
 
 
 def _count(found: "Sequence[Unused]") -> str:

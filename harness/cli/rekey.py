@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import directories_of, settings_from
 
 
 @click.command()
@@ -30,7 +30,7 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
 
     settings = settings_from({})
     hindered = False
-    for target in targets(paths, settings.directory):
+    for target in targets(paths, directories_of(settings)):
         make = partial(verifier_of, settings, target.shown, looks_for_secrets=False)
         found = renamings_of(target, make)
         for renaming in found:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.completing import complete_model, complete_test, complete_what
+
 if TYPE_CHECKING:
     from harness.recording.selection import Selection
 
@@ -16,10 +18,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _KEY = re.compile(r"[0-9a-f]{4,64}(-[1-9][0-9]*)?")
 
 _OPTIONS = (
-    click.argument("what", nargs=-1, metavar="[WHAT]..."),
-    click.option("--test", "tests", multiple=True, metavar="TEST",
+    click.argument("what", nargs=-1, metavar="[WHAT]...", shell_complete=complete_what),
+    click.option("--test", "tests", multiple=True, metavar="TEST", shell_complete=complete_test,
                  help="Those of a test, a class, a file; * and ? stand for anything; shared: those of no test."),
-    click.option("--model", "models", multiple=True, metavar="MODEL", help="Those of this model."),
+    click.option("--model", "models", multiple=True, metavar="MODEL", shell_complete=complete_model,
+                 help="Those of this model."),
     click.option("--endpoint", "endpoints", multiple=True, metavar="PATH",
                  help="Those of this endpoint: embeddings, chat/completions."),
 )  # fmt: skip

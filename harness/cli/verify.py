@@ -1,34 +1,25 @@
 """``harness verify``: whether the recordings are in order."""
 
 import json
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import days, directories_of, settings_from, width_of_terminal
 
 if TYPE_CHECKING:
     from harness.recording.findings import Finding
 
 
-def _days(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+) ?(d|w|days|weeks)?", value.strip())
-    if match is None:
-        raise click.BadParameter(f"{value!r}: write a number of days, as 30d.")
-    return int(match[1]) * (7 if (match[2] or "").startswith("w") else 1)
-
-
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[DIR | FILE...]")
 @click.option("--fix", is_flag=True, help="Mend what can be mended without losing anything.")
-@click.option("--max-age", callback=_days, metavar="30d", help="Fail on recordings that are older, by git's history.")
-@click.option("--warn-age", callback=_days, metavar="30d", help="The same, as notes.")
+@click.option("--max-age", callback=days, metavar="30d", help="Fail on recordings that are older, by git's history.")
+@click.option("--warn-age", callback=days, metavar="30d", help="The same, as notes.")
 @click.option("--notes", is_flag=True, help="Show notes too: what is odd, but harms nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
 @click.pass_context
@@ -53,7 +44,7 @@ def verify(context: click.Context, /, paths: tuple[Path, ...], **given: Any) -> 
     from harness.wiring import redactor_of, verifier_of
 
     settings = settings_from({})
-    meant = targets(paths, settings.directory)
+    meant = targets(paths, directories_of(settings))
     given_ages = ((given["max_age"], Level.FINDING), (given["warn_age"], Level.NOTE))
     ages = [Age(days, level) for days, level in given_ages if days is not None]
 
@@ -67,7 +58,7 @@ def verify(context: click.Context, /, paths: tuple[Path, ...], **given: Any) -> 
     findings = look()
     mended = mend(findings, redactor_of(settings)) if given["fix"] else []
     if mended:
-        meant = targets([path for path in paths if path.exists()] if paths else paths, settings.directory)
+        meant = targets([path for path in paths if path.exists()] if paths else paths, directories_of(settings))
         findings = look()
     count = sum(len(target.names) for target in meant)
     if given["as_json"]:
@@ -108,7 +99,8 @@ def _report(count: int, findings: Sequence["Finding"], mended: Sequence[str], *,
             click.echo(finding.file)
         last = finding.file
         word = f"{finding.kind} (note)" if finding.level == "note" else finding.kind
-        click.echo(f"  {word}: {finding.message}")
+        for line in wrap(f"{word}: {finding.message}", width_of_terminal() - 2, break_on_hyphens=False):
+            click.echo(f"  {line}")
         if finding.command:
             click.echo(f"    {finding.command}")
     faults = sum(finding.level == "finding" for finding in findings)

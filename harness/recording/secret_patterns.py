@@ -76,6 +76,9 @@ _TOKEN = rf"(?={_PLAIN}{{0,200}}\d){_PLAIN}"
 _EXAMPLE = r"(?i:pass|passwd|password|pwd|secret|changeme|example|your[\w-]*|x+|\*+)"
 """What stands for a password in examples."""
 
+_QUOTE = r"\\{0,63}['\"]"
+"""A quote, also in JSON that stands in JSON, to the sixth degree: each doubles the backslashes before it."""
+
 _BLOCK = r"PRIVATE KEY(?: BLOCK)?-----"
 
 PATTERNS: tuple[SecretPattern, ...] = (
@@ -154,7 +157,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _anyhow(
         "bearer token",
-        r"authorization\\?['\"]?\s?[:=]\s?\\?['\"]?bearer (?P<secret>[a-z0-9._~+/-]{20,}=*)",
+        rf"authorization(?:{_QUOTE})?\s?[:=]\s?(?:{_QUOTE})?bearer (?P<secret>[a-z0-9._~+/-]{{20,}}=*)",
         "bearer ",
     ),
     _anyhow(
@@ -164,7 +167,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _anyhow(
         "basic authorization",
-        r"authorization\\?['\"]?: ?\\?['\"]?basic (?P<secret>[a-z0-9+/]{8,}=*)",
+        rf"authorization(?:{_QUOTE})?: ?(?:{_QUOTE})?basic (?P<secret>[a-z0-9+/]{{8,}}=*)",
         "basic ",
     ),
     _after(
@@ -185,20 +188,20 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _anyhow(
         "cookie",
-        r"\b(?:set-)?cookie\\?['\"]?: ?\\?['\"]?"
+        rf"\b(?:set-)?cookie(?:{_QUOTE})?: ?(?:{_QUOTE})?"
         r"(?P<secret>[\w.!#$%&*+^`|~-]+=[^\s;,'\"\\]{8,}(?:; ?[\w.-]+(?:=[^\s;,'\"\\]*)?)*)",
         "cookie",
     ),
     # What is said to be a key: ``"api_key": "…"``, ``?api_key=…``, ``OPENAI_API_KEY=…``, ``-H 'api-key: …'``.
     _anyhow(
         "value of a key",
-        rf"(?:{_NAMES})\\?['\"]\s?[:,=]\s?\\?['\"](?P<secret>{_TOKEN}{{8,}})(?=\\?['\"])",
+        rf"(?:{_NAMES}){_QUOTE}\s?[:,=]\s?{_QUOTE}(?P<secret>{_TOKEN}{{8,}})(?={_QUOTE})",
         *_NAMED,
     ),
     _anyhow("value of a key", rf"(?:^|[?&])(?:{_NAMES})=(?P<secret>{_TOKEN}{{8,}})", *_NAMED),
     _anyhow(
         "value of a key",
-        rf"(?:{_NAMES})\s{{0,4}}[:=]\s{{0,4}}(?:(?P<quoted>\\?['\"])?(?P<secret>{_TOKEN}{{16,}}+)(?![(\[]))",
+        rf"(?:{_NAMES})\s{{0,4}}[:=]\s{{0,4}}(?:(?P<quoted>{_QUOTE})?(?P<secret>{_TOKEN}{{16,}}+)(?![(\[]))",
         *_NAMED,
     ),
 )  # fmt: skip
@@ -228,7 +231,7 @@ def field_patterns(names: Iterable[str]) -> list[SecretPattern]:
         word = re.escape(name)
         value = r"(?P<secret>[^\s\"'\\\[]+)"
         expressions = (
-            rf"(?<![\w-])\\?['\"]{word}\\?['\"] ?: ?\\?['\"]{value}(?=\\?['\"])",
+            rf"(?<![\w-]){_QUOTE}{word}{_QUOTE} ?: ?{_QUOTE}{value}(?={_QUOTE})",
             rf"(?:^|[?&]){word}=(?P<secret>[^\s&#\"'\\\[]+)",
             rf"(?:^|(?<=['\"])){word}: {value}",
         )

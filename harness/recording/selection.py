@@ -9,6 +9,8 @@ from harness.recording.canonical import endpoint_of
 from harness.recording.key import parse_stem
 from harness.recording.model import Exchange
 
+_NUMBERED = re.compile(r"([0-9a-f]{4,64})-([1-9][0-9]*)")
+
 SHARED = "shared"
 """The word for the recordings of no test."""
 
@@ -84,9 +86,12 @@ def _is_named(name: str, word: str) -> bool:
     if word.endswith(".json"):
         exact = word.removesuffix(".json")
         return exact in (name, stem)
-    # Of KEY-2 the number is part of the name; KEY-2 does not begin KEY-20.
-    base, number = parse_stem(word)
-    return parse_stem(stem) == (base, number) if number > 1 else stem.startswith(word) or name.startswith(word)
+    match = _NUMBERED.fullmatch(word)
+    if match is not None:
+        # Of KEY-2 the number is part of the name; KEY-2 does not begin KEY-20.
+        base, number = parse_stem(stem)
+        return base.startswith(match[1]) and number == int(match[2])
+    return stem.startswith(word) or name.startswith(word)
 
 
 def _fits(text: str, pattern: str) -> bool:

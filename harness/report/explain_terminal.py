@@ -1,4 +1,7 @@
-"""An explanation for people: rule by rule, what the request comes to, what answers it. Made for 80 columns."""
+"""An explanation for people: rule by rule, what the request comes to, what answers it. Made for 80 columns.
+
+Names of tests and commands are there to be copied: they stay in one piece, on a line of their own where they are long.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,26 +22,27 @@ _WORDS = {
 
 
 def render_explanation(found: Explanation, width: int) -> str:
-    """The text, with a newline at its end; values are cut to ``width`` columns, keys and the request never."""
+    """The text, with a newline at its end; values are cut to ``width`` columns, the request is broken into lines."""
     return "\n".join(_lines(found, width)) + "\n"
 
 
 def _lines(found: Explanation, width: int) -> Iterator[str]:
     request = found.request
     query = f"?{request.query}" if request.query else ""
-    yield f"{request.method} {visible(request.path)}{visible(query)}"
-    yield f"scope        {visible(request.scope) if request.scope else 'none'}"
+    yield from _broken(f"{request.method} {visible(request.path)}{visible(query)}", width, "")
+    yield from _named("scope", visible(request.scope) if request.scope else "none", width)
     for path in found.redacted:
-        yield f"redacted     {visible(path)}"
+        yield from _named("redacted", visible(path), width)
     yield ""
     yield "Rules that change it" if found.steps else "No rule changes it."
     for step in found.steps:
-        yield f"  {visible(step.rule)}"
+        yield from _broken(visible(step.rule), width, "  ")
         yield from _places(changes(step), width)
     yield ""
     yield "Canonical request"
     text = json.dumps(found.canonical, indent=2, ensure_ascii=False)
-    yield from (f"  {visible(line)}" for line in text.split("\n"))
+    for line in text.split("\n"):
+        yield from _broken(visible(line), width, "  ")
     yield ""
     yield f"key          {found.key}"
     yield f"fingerprint  {found.fingerprint}"
@@ -51,9 +55,9 @@ def _hit(found: Explanation, width: int) -> Iterator[str]:
     if hit.way is Way.NONE:
         yield "Nothing answers it."
         yield from _nearest(hit.nearest, width)
-        yield f"Record it:  {record_command(found.request)}"
+        yield from _named("Record it:", record_command(found.request), width)
         return
-    yield f"Answered by {short_name(hit.names[0])}, {_WORDS[hit.way]}."
+    yield from _told(f"Answered by {short_name(hit.names[0])},", f"{_WORDS[hit.way]}.", width)
     if hit.way is Way.OTHER and hit.scope:
         yield f"  of {visible(hit.scope)}"
     if len(hit.names) > 1:
@@ -76,7 +80,7 @@ def _nearest(nearest: NearMiss | None, width: int) -> Iterator[str]:
         yield "  No recording has its endpoint."
         return
     how = "differs in (recorded -> asked):" if nearest.places else "means the same, but is not the very same request"
-    yield f"Nearest: {short_name(nearest.name)}, which {how}"
+    yield from _told(f"Nearest: {short_name(nearest.name)},", f"which {how}", width)
     if nearest.scope:
         yield f"  of {visible(nearest.scope)}"
     yield from _places(nearest.places, width)
@@ -84,7 +88,7 @@ def _nearest(nearest: NearMiss | None, width: int) -> Iterator[str]:
 
 def _places(places: Sequence[Place], width: int) -> Iterator[str]:
     for place in places[:_SHOWN_PLACES]:
-        yield f"    {visible(place.path) or '(all of it)'}"
+        yield from _broken(visible(place.path) or "(all of it)", width, "    ")
         yield from _sides(*_from_where_they_part(place), width)
     if len(places) > _SHOWN_PLACES:
         yield f"    and {len(places) - _SHOWN_PLACES} places more"
@@ -101,6 +105,29 @@ def _from_where_they_part(place: Place) -> tuple[str, str]:
 def _sides(old: str, new: str, width: int) -> Iterator[str]:
     yield f"         {_cut(old, width - 9)}"
     yield f"      -> {_cut(new, width - 9)}"
+
+
+def _named(name: str, text: str, width: int) -> Iterator[str]:
+    """A name and what it stands for, in one piece: on the next line where both would be too long for one."""
+    line = f"{name:<11}  {text}"
+    yield from [line] if len(line) <= width else [name, f"  {text}"]
+
+
+def _told(beginning: str, rest: str, width: int) -> Iterator[str]:
+    """A sentence on one line, or on two."""
+    line = f"{beginning} {rest}"
+    yield from [line] if len(line) <= width else [beginning, f"  {rest}"]
+
+
+def _broken(text: str, width: int, indent: str) -> Iterator[str]:
+    """A long line as several, all of its characters kept; what follows the first stands further in than it began."""
+    first = len(text) - len(text.lstrip())
+    further = " " * (first + 4)
+    room = max(width - len(indent), 20)
+    yield indent + text[:room]
+    rest, step = text[room:], max(room - len(further), 16)
+    for at in range(0, len(rest), step):
+        yield indent + further + rest[at : at + step]
 
 
 def _cut(text: str, width: int) -> str:

@@ -25,9 +25,11 @@ def commit_times(root: Path) -> Mapping[str, int]:
 
 
 def restorable(root: Path) -> frozenset[str]:
-    """The files below a directory that the last commit has otherwise; none where there is no commit."""
+    """The files below a directory that the last commit has, and otherwise; none where there is no commit."""
     try:
-        names = _git(root, "diff", "HEAD", "--name-only", "--relative", "--no-renames", "-z", "--", ".")
+        names = _git(
+            root, "diff", "HEAD", "--name-only", "--relative", "--no-renames", "--diff-filter=a", "-z", "--", "."
+        )
     except RecordingError:
         return frozenset()
     return frozenset(filter(None, names.split("\0")))

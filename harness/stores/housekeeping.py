@@ -15,6 +15,8 @@ from harness.recording.redact import Redactor
 from harness.recording.rekey import Renaming
 from harness.stores.files import STALE_SECONDS, write_whole
 
+_NO_TESTS = ("recordings", "node_modules", "__pycache__", "site-packages")
+
 
 def places(root: Path) -> list[str]:
     """What is called a JSON file in and below a directory, in order; what is hidden is passed over."""
@@ -24,6 +26,22 @@ def places(root: Path) -> list[str]:
         inside = Path(folder).relative_to(root)
         found += [(inside / name).as_posix() for name in (*folders, *files) if _is_recording_name(name)]
     return sorted(found)
+
+
+def folders_of_tests(root: Path) -> list[Path]:
+    """The folders called ``recordings`` below a project that stand beside its tests.
+
+    Other projects in it (with a pyproject.toml of their own), environments and hidden folders are passed over.
+    """
+    found = []
+    for folder, folders, files in os.walk(root):
+        if Path(folder) != root and {"pyproject.toml", "pyvenv.cfg"} & set(files):
+            folders.clear()
+            continue
+        if "recordings" in folders and Path(folder) != root:
+            found.append(Path(folder) / "recordings")
+        folders[:] = sorted(name for name in folders if name not in _NO_TESTS and not name.startswith("."))
+    return found
 
 
 def _is_recording_name(name: str) -> bool:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -42,6 +45,40 @@ def test_the_help_lists_everything() -> None:
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
     assert CliRunner().invoke(cli, ["--version"]).output == f"harness, version {__version__}\n"
     assert CliRunner().invoke(cli, ["nothing"]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
+def test_every_command_has_help_with_an_example_for_eighty_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(cli, [command, "--help"]).output
+    assert re.search(rf"\n  Examples?:\n(.|\n)*harness {command}", shown)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "_HARNESS_COMPLETE" in CliRunner().invoke(cli, ["completion", shell]).output
+    assert write(*HELLO, "--answer", "Hello!", "--test-id", "tests/a.py::test_one").exit_code == 0
+    [file] = Path("recordings").iterdir()
+
+    def completed(*words: str) -> list[str]:
+        last = words[-1] if shell == "fish" else str(len(words))
+        monkeypatch.setenv(
+            "COMP_WORDS", shlex.join(["harness", *words]) if words[-1] else f"{shlex.join(['harness', *words[:-1]])} "
+        )
+        monkeypatch.setenv("COMP_CWORD", last)
+        monkeypatch.setenv("_HARNESS_COMPLETE", f"{shell}_complete")
+        lines = CliRunner().invoke(cli, prog_name="harness").output.splitlines()
+        # The kind, the word, a description: zsh has each on a line of its own.
+        return lines[1::3] if shell == "zsh" else [re.split(r"[,\t]", line)[1] for line in lines]
+
+    assert completed("sh") == ["show"]
+    assert completed("show", file.stem[:3]) == [file.stem]
+    assert completed("ls", "--model", "gpt") == ["gpt-4o"]
+    assert completed("stats", "tests/") == ["tests/a.py::test_one"]
+    assert completed("show", "--te") == ["--test"]
 
 
 def test_the_help_imports_nothing_heavy() -> None:

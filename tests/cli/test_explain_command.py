@@ -125,3 +125,14 @@ def test_what_is_no_request_is_said_to_be_none(said: str, message: str) -> None:
     assert isinstance(done.exception, HarnessError)
     assert message in done.exception.message
     assert done.exception.hint
+
+
+def test_nothing_but_what_is_copied_is_wider_than_80_columns() -> None:
+    scope = f"tests/test_long.py::test_{'x' * 80}"
+    record(f"Nearest {'n' * 200}", scope)
+    said = body(f"{'word ' * 60}{'w' * 300}", note="y" * 200)
+    shown = run({"method": "POST", "path": f"{PATH}", "body": said, "scope": scope}).output
+
+    wide = [line for line in shown.splitlines() if len(line) > 80]
+    assert all(scope in line and line.startswith("  ") for line in wide)
+    assert shown.replace("\n", "").replace(" ", "").count("w" * 300) == 1

@@ -17,7 +17,7 @@ from harness.recording.format import dumps, to_document
 from harness.recording.key import completion_id, digest, key, recording_name
 from harness.recording.model import Request
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
-from tests.secrets_for_tests import SECRETS
+from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS
 
 DAY = 24 * 3600
 
@@ -132,11 +132,31 @@ def test_what_is_lost_comes_back_from_git_where_git_has_it() -> None:
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "all")
-    uncommitted = write("Not committed")
-    for file in (committed, uncommitted):
+    staged, untracked = write("Staged"), write("Not committed")
+    git("add", str(staged))
+    for file in (committed, staged, untracked):
         file.write_text(file.read_text("utf-8")[:200], "utf-8")
 
-    assert commands() == {f"git checkout HEAD -- {committed}", f"rm {uncommitted}"}
+    assert commands() == {f"git checkout HEAD -- {committed}", f"rm {staged}", f"rm {untracked}"}
+    for command in commands():
+        subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True)
+    assert found() == set()
+
+
+def test_recordings_beside_tests_are_looked_at_where_nobody_named_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write("Fine")
+    beside, other = Path("tests/unit/recordings"), Path("tests/project/recordings")
+    for folder in (beside, other):
+        folder.mkdir(parents=True)
+        (folder / "broken.json").touch()
+    (other.parent / "pyproject.toml").touch()
+
+    assert found() == {(str(beside / "broken.json"), "unreadable")}
+    monkeypatch.setenv("HARNESS_RECORDINGS", "recordings")
+    assert found() == set()
+    monkeypatch.delenv("HARNESS_RECORDINGS")
+    shutil.rmtree(file.parent)
+    assert found() == {(str(beside / "broken.json"), "unreadable")}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +194,23 @@ def test_a_key_that_stands_twice_is_not_mended_by_forgetting_one() -> None:
     file.write_text(text, "utf-8")
     assert found("--fix") == {(str(file), "form")}
     assert file.read_text("utf-8") == text
+
+
+@pytest.mark.slow
+def test_secrets_of_every_kind_are_found_however_deep_and_mended() -> None:
+    texts = [*SECRETS.values(), *(text.format(word) for text, word in IN_CONTEXT.values()), PRIVATE_KEY]
+    files = set()
+    for number, text in enumerate(texts):
+        # As it is, and as the arguments of a tool have it, which are JSON in JSON.
+        for depth, said in enumerate((text, json.dumps({"found": text}), json.dumps(json.dumps({"found": text})))):
+            file = write(f"Secret {number} at {depth}")
+            document = json.loads(file.read_text("utf-8"))
+            document["response"]["body"][1]["__data__"]["choices"][0]["delta"]["content"] = f"It is {said}"
+            file.write_text(dumps(document), "utf-8")
+            files.add((str(file), "secret"))
+
+    assert found() == files
+    assert run("verify", "--fix").exit_code == 0
 
 
 @pytest.mark.parametrize("named_with_it", [True, False])

@@ -32,20 +32,43 @@ def test_the_steps_of_the_action_use_inputs_that_it_has() -> None:
     assert used | {"verify"} == set(action["inputs"])
 
 
+def run(step: dict[str, Any], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """A step of the action, as GitHub runs it in a folder."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "RECORDINGS": "",
+        **variables,
+    }
+    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    return subprocess.run(bash, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "named"), [("tests/recordings", ""), ("recordings", ""), ("kept", "kept")])
+def test_the_step_before_verifies_the_recordings(tmp_path: Path, where: str, named: str) -> None:
+    [step] = [step for step in loaded("action.yml")["runs"]["steps"] if step["name"] == "Verify the recordings"]
+    folder = tmp_path / where
+    folder.mkdir(parents=True)
+    assert run(step, tmp_path, RECORDINGS=named).returncode == 0
+    folder.joinpath("broken.json").touch()
+    done = run(step, tmp_path, RECORDINGS=named)
+    assert done.returncode == 1
+    assert f"{where}/broken.json\n  unreadable: the file is empty" in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "code"), [("echo $OPENAI_API_KEY; exit 4", 4), ("true", 0)])
 def test_the_last_step_runs_a_command_and_writes_the_summary(tmp_path: Path, command: str, code: int) -> None:
     step = loaded("action.yml")["runs"]["steps"][-1]
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HARNESS_RECORDINGS": "recordings",
-        "HARNESS_MODE": "replay",
-        "COMMAND": command,
-        "RUNNER_TEMP": str(tmp_path),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-    }
-    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-    done = subprocess.run(bash, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    summary = tmp_path / "summary.md"
+    done = run(
+        step,
+        tmp_path,
+        HARNESS_MODE="replay",
+        COMMAND=command,
+        RUNNER_TEMP=str(tmp_path),
+        GITHUB_STEP_SUMMARY=str(summary),
+    )
     assert done.returncode == code, done.stderr
-    assert tmp_path.joinpath("summary.md").read_text().startswith("## harness, mode replay")
+    assert summary.read_text().startswith("## harness, mode replay")

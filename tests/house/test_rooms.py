@@ -33,7 +33,7 @@ AIOHTTP_SERVER = frozenset({"aiohttp.web", "aiohttp.hdrs", "aiohttp.typedefs", "
 PURE = frozenset({"api", "recording", "turn"})
 PROTOCOLS = frozenset({"stores.protocol", "backends.protocol"})
 BELOW_THE_DOORS = PURE | {
-    *("wiring", "running", "comparing", "checking", "pruning", "refresh"),
+    *("wiring", "running", "comparing", "checking", "pruning", "listing", "refresh"),
     *("settings", "stores", "report", "errors", "ambient", "harness"),
 }
 
@@ -98,6 +98,8 @@ ROOMS = {
     "comparing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
     # Sets looked at and mended, over several processes, which both have in common.
     "checking": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
+    # What is in them, one by one, over several processes.
+    "listing": Room(ours=frozenset({"recording", "stores", "errors", "crew"})),
     "crew": Room(),
     # What the last runs left unused, and its end: runs are the reports', files the stores'.
     "pruning": Room(ours=frozenset({"recording", "stores", "report", "errors"})),

@@ -1,0 +1,131 @@
+"""What is there: recordings of directories described one by one, however many, spread over the processors."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.crew import Crew
+from harness.errors import RecordingError
+from harness.recording.canonical import Canonicalizer
+from harness.recording.description import Description, describe
+from harness.recording.model import Exchange
+from harness.recording.selection import Selection
+from harness.stores.history import commit_times
+from harness.stores.reading import Recordings, exchange_of, in_directory
+
+_DAY = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be described. ``canonicalizer`` makes one, in every process its own: it is a function that pickles.
+
+    ``ages``: look up how long ago each recording was committed.
+    """
+
+    selection: Selection
+    canonicalizer: Callable[[], Canonicalizer]
+    ages: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Recordings in the order of their tests, files that could not be read, and how many there are in all."""
+
+    found: Sequence[Description]
+    unreadable: Sequence[str]
+    count: int
+
+
+def list_all(places: Sequence[Path], asked: Asked) -> Listed:
+    """The recordings in and below directories that were asked for. Raises RecordingError where one is not there."""
+    found: list[Description] = []
+    unreadable: list[str] = []
+    count = 0
+    for place in places:
+        recordings = opened(place)
+        count += len(recordings.files)
+        for one in _described(recordings, asked):
+            if isinstance(one, Description):
+                found.append(one)
+            else:
+                unreadable.append(one)
+    found.sort(key=lambda one: (one.test or "", one.endpoint, one.name))
+    return Listed(found, unreadable, count)
+
+
+def opened(place: Path) -> Recordings:
+    """The recordings of a directory. Raises RecordingError where it is not there."""
+    if not place.is_dir():
+        raise RecordingError(f"No recordings: {place} is not a directory.", hint="Name a directory of recordings.")
+    return in_directory(place)
+
+
+def pick(places: Sequence[Path], selection: Selection) -> Iterator[tuple[Path, str, Exchange]]:
+    """The recordings that were asked for, each with its file and its name, one at a time; broken ones are passed over.
+
+    Raises RecordingError for a directory that is not there.
+    """
+    for place in places:
+        recordings = opened(place)
+        for name, file in recordings.files.items():
+            if not selection.takes_name(name):
+                continue
+            try:
+                exchange = exchange_of(recordings.read(name))
+            except RecordingError:
+                continue
+            if selection.takes(name, exchange):
+                yield place / file, name, exchange
+
+
+def _described(recordings: Recordings, asked: Asked) -> Iterator[Description | str]:
+    """Each recording, or why it could not be read."""
+    names = [name for name in recordings.files if asked.selection.takes_name(name)]
+    times = commit_times(Path(recordings.where)) if asked.ages else {}
+    now = time.time()
+    with Crew(len(names), _set_up, asked) as crew:
+        for one in crew.each(_describe_batch, _read(recordings, names)):
+            if isinstance(one, str):
+                yield one
+            elif one is not None:
+                changed = times.get(recordings.files[one.name])
+                yield one if changed is None else replace(one, age=int((now - changed) // _DAY))
+
+
+def _read(recordings: Recordings, names: Iterable[str]) -> Iterator[tuple[str, str, bytes | str]]:
+    """Name, path and bytes; in place of the bytes, why there are none."""
+    for name in names:
+        path = f"{recordings.where}/{recordings.files[name]}"
+        try:
+            yield name, path, recordings.read(name)
+        except RecordingError as error:
+            yield name, path, error.message
+
+
+# What a process works on.
+
+_benches: list[tuple[Selection, Canonicalizer]] = []
+
+
+def _set_up(asked: Asked) -> None:
+    _benches[:] = [(asked.selection, asked.canonicalizer())]
+
+
+def _describe_batch(batch: list[tuple[str, str, bytes | str]]) -> list[Description | str | None]:
+    """Of each recording its description, None for one that was not asked for, or a sentence for one that is broken."""
+    selection, canonicalizer = _benches[0]
+    return [_one(name, path, data, selection, canonicalizer) for name, path, data in batch]
+
+
+def _one(
+    name: str, path: str, data: bytes | str, selection: Selection, canonicalizer: Canonicalizer
+) -> Description | str | None:
+    if isinstance(data, str):
+        return f"{path}: {data}"
+    try:
+        exchange = exchange_of(data)
+    except RecordingError as error:
+        return f"{path}: {error.message}"
+    return describe(name, path, len(data), exchange, canonicalizer) if selection.takes(name, exchange) else None

@@ -1,0 +1,258 @@
+"""``harness ls``, ``show`` and ``stats``: which recordings there are, what they say, what they come to."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli.main import cli
+from harness.errors import RecordingError
+from harness.recording.author import author
+from harness.recording.format import dumps, to_document
+from harness.recording.key import key, recording_name
+from harness.recording.model import Exchange, Json, Request, Response
+from harness.running import ServerThread
+from harness.settings import Settings
+
+ROME, PARIS = "tests/test_weather.py::test_rome", "tests/test_weather.py::test_paris"
+TOOL = {
+    "type": "function",
+    "function": {"name": "get_weather", "description": "The weather of a city.", "parameters": {"type": "object"}},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_", "ANTHROPIC_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("recordings").mkdir()
+
+
+def save(exchange: Exchange, number: int = 1) -> str:
+    name = recording_name(key(exchange.request), number)
+    Path(f"recordings/{name}.json").write_text(dumps(to_document(exchange)), "utf-8")
+    return name
+
+
+def text(question: str, scope: str | None = ROME, answer: str = "It rains.", **body: Json) -> str:
+    messages = [{"role": "user", "content": question}]
+    return save(
+        author(Request("POST", "/v1/chat/completions", {"model": "m", "messages": messages, **body}, scope), answer)
+    )
+
+
+def tools(scope: str = PARIS) -> str:
+    request = Request(
+        "POST",
+        "/v1/chat/completions",
+        {"model": "openai/big", "messages": [{"role": "user", "content": "Weather?"}], "tools": [TOOL]},
+        scope,
+    )
+    choice = {"index": 0, "message": {"role": "assistant", "tool_calls": [CALL]}, "finish_reason": "tool_calls"}
+    usage = {"prompt_tokens": 1200, "completion_tokens": 30, "total_tokens": 1230}
+    return save(Exchange(request, Response({"object": "chat.completion", "choices": [choice], "usage": usage})))
+
+
+def vectors() -> str:
+    request = Request("POST", "/v1/embeddings", {"model": "e", "input": "x"}, None)
+    row = {"object": "embedding", "index": 0, "embedding": [0.5]}
+    return save(Exchange(request, Response({"object": "list", "data": [row], "model": "e"})))
+
+
+def failure() -> str:
+    request = Request("POST", "/v1/chat/completions", {"model": "m", "messages": []}, ROME)
+    return save(Exchange(request, Response({"error": {"message": "Messages are empty."}}, status=400)))
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+def names(*arguments: str) -> set[str]:
+    done = run("ls", "--json", *arguments)
+    found = {one["name"] for one in json.loads(done.output)}
+    assert done.exit_code == (0 if found else 1)
+    return found
+
+
+def test_recordings_are_listed_by_what_is_asked_for() -> None:
+    said, called, embedded, failed = text("Rain?", stream=True), tools(), vectors(), failure()
+    structured = text("As JSON", answer="{}", response_format={"type": "json_object"})
+
+    assert names() == {said, called, embedded, failed, structured}
+    assert names("--content", "tools") == {called}
+    assert names("--content", "text", "--content", "stream") == {said}
+    assert names("--content", "structured") == {structured}
+    assert names("--content", "error") == {failed}
+    assert (
+        names("--content", "embeddings") == names("--test", "shared") == names("--endpoint", "embeddings") == {embedded}
+    )
+    assert names("--model", "big") == names(PARIS) == names(called[:8]) == {called}
+    assert names("tests/test_weather.py", "--model", "m") == {said, failed, structured}
+    assert names("--model", "none") == set()
+
+
+def test_the_list_is_for_eighty_columns() -> None:
+    called, said = tools(), text("Rain?", stream=True)
+    listed = run("ls")
+    assert listed.output.splitlines()[:-1] == [
+        PARIS,
+        f"  {called[:12]}  openai/big  chat/completions  tools  1200+30 tokens",
+        ROME,
+        f"  {said[:12]}  m  chat/completions  text stream",
+    ]
+    assert max(map(len, listed.output.splitlines())) <= 80
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_recordings_are_listed_by_age() -> None:
+    old = text("Old")
+    who = {f"GIT_{role}_{what}": "x@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    dates = {"GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z"}
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([str(shutil.which("git")), *arguments], check=True, env={**os.environ, **who, **dates})
+    new = text("New")
+
+    assert names("--older", "30d") == {old}
+    assert names("--newer", "30d") == {new}
+    assert names("--newer", "90000d", "--older", "4 weeks") == {old}
+    assert run("ls", "--older", "soon").exit_code == 2
+
+
+def test_a_broken_file_is_named_and_passed_over() -> None:
+    said = text("Rain?")
+    Path("recordings/broken.json").write_text("{", "utf-8")
+    listed = CliRunner().invoke(cli, ["ls", "--json"])
+    assert [one["name"] for one in json.loads(listed.stdout)] == [said]
+    assert "recordings/broken.json: not JSON" in listed.stderr
+
+
+def test_a_dialogue_is_shown() -> None:
+    called = tools()
+    assert run("show", called[:6]).output.splitlines() == [
+        f"recordings/{called}.json",
+        "POST /v1/chat/completions  openai/big",
+        PARIS,
+        "may call get_weather: The weather of a city.",
+        "",
+        "user:",
+        "  Weather?",
+        "",
+        "assistant:",
+        '  -> get_weather({"city": "Rome"})',
+        "",
+        "(ended by tool_calls, 1,200 tokens in, 30 out)",
+    ]
+    [shown] = json.loads(run("show", f"recordings/{called}.json", "--json").output)
+    assert (shown["name"], shown["test"], shown["status"]) == (called, PARIS, 200)
+    assert shown["said"][0]["calls"] == [{"name": "get_weather", "arguments": {"city": "Rome"}}]
+
+
+def test_a_long_answer_is_broken_into_lines_and_not_cut() -> None:
+    said = text("Tell me", answer="Once upon a time. " * 20 + "\n    indented\x1b[31m")
+    shown = run("show", said).output
+    assert max(map(len, shown.splitlines()[3:])) <= 80
+    assert shown.count("Once") == 20
+    assert "\n      indented\\u001b[31m\n" in shown
+
+
+def test_the_number_in_a_sequence_picks_one() -> None:
+    first = text("Twice")
+    request = Request(
+        "POST", "/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "Twice"}]}, ROME
+    )
+    save(author(request, "Another."), 2)
+    assert "Another." in run("show", f"{first[:12]}-2").output
+    assert "It rains." not in run("show", f"{first[:12]}-2").output
+    # Both answer one request.
+    assert run("show", first[:12], "--curl").exit_code == 0
+
+
+def test_what_is_not_there_and_what_is_not_one_is_told() -> None:
+    text("Rain?"), tools()
+    assert run("show").exit_code == 2
+    with pytest.raises(RecordingError, match="No recording is 123456"):
+        run("show", "123456")
+    with pytest.raises(RecordingError, match="These are 2 recordings") as refused:
+        run("show", "tests/test_weather.py", "--curl")
+    assert refused.value.hint.count("harness show") == 2
+    form = Request("POST", "/v1/audio/transcriptions", {"__multipart__": []}, None, media_type="multipart/form-data")
+    name = save(Exchange(form, Response({"text": "x"})))
+    with pytest.raises(RecordingError, match="only digests were recorded"):
+        run("show", name, "--python")
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """A server that replays what the test has recorded, for what runs beside it."""
+    with ServerThread(replace(Settings(), recordings=Path("recordings").absolute())) as server:
+        root = server.base_url.removesuffix("/v1")
+        yield {
+            **os.environ,
+            "OPENAI_BASE_URL": server.base_url,
+            "OPENAI_API_KEY": "k",
+            "ANTHROPIC_BASE_URL": root,
+            "no_proxy": "*",
+        }
+
+
+def requests() -> list[tuple[str, str]]:
+    """Names of recordings of several kinds, with what running their code prints."""
+    hostile = "It's $HOME `id` \"x\" \\ \nJSON\n'''"
+    messages: dict[str, Any] = {"model": "c", "max_tokens": 5, "messages": [{"role": "user", "content": hostile}]}
+    answer = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Claude's"}]}
+    listing = {"object": "list", "data": [{"id": "listed", "object": "model"}]}
+    return [
+        (text(hostile, answer="Whole.", temperature=0.5, grammar="root ::= x"), "Whole."),
+        (text(hostile, answer="Streamed", stream=True), "Streamed"),
+        (vectors(), "0.5"),
+        (save(Exchange(Request("POST", "/v1/messages", messages), Response(answer))), "Claude's"),
+        (save(Exchange(Request("GET", "/v1/models", {}), Response(listing))), "listed"),
+        (save(Exchange(Request("DELETE", "/v1/files/x", {}, query="a=b%20c"), Response({"deleted": "x"}))), "deleted"),
+    ]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_shell_command_makes_the_request(environment: dict[str, str]) -> None:
+    for name, said in requests():
+        command = run("show", name, "--curl").output
+        done = subprocess.run(["/bin/sh", "-euc", command], env=environment, capture_output=True, text=True, check=True)
+        assert said in done.stdout
+
+
+@pytest.mark.slow
+def test_the_script_makes_the_request(environment: dict[str, str]) -> None:
+    for name, said in requests():
+        script = run("show", name, "--python").output
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        assert said in done.stdout
+
+
+def test_sums_are_by_test_model_endpoint_and_content() -> None:
+    text("Rain?"), text("Rain?", PARIS), text("Rain?", None, "No."), tools(), vectors()
+    sums = json.loads(run("stats", "--json").output)
+
+    assert (sums["total"]["recordings"], sums["total"]["tokens_in"], sums["total"]["tokens_out"]) == (5, 1200, 30)
+    assert {one["name"]: one["recordings"] for one in sums["by_test"]} == {ROME: 1, PARIS: 2, "(no test)": 2}
+    assert {one["name"]: one["recordings"] for one in sums["by_model"]} == {"m": 3, "openai/big": 1, "e": 1}
+    assert {one["name"]: one["recordings"] for one in sums["by_content"]} == {"text": 3, "tools": 1, "embeddings": 1}
+    [repeated] = sums["repeated"]
+    assert (len(repeated["files"]), repeated["same_answer"]) == (3, False)
+
+    shown = run("stats").output
+    assert "1 question asked more than once, in 3 recordings; 0 always answered the same." in shown
+    assert max(map(len, shown.split("Largest")[0].splitlines())) <= 80
+    assert run("stats", "--model", "none").exit_code == 1
