@@ -47,16 +47,19 @@ def find(
 
     ``scopes`` are those of tests whose scope is not their node id. What belongs to no test is left alone.
     """
+    from harness.recording.cassette_names import cassette_of
+
     ran = {scopes.get(test, test) for test, outcome in outcomes.items() if outcome == "passed"}
     ran -= {scopes.get(test, test) for test, outcome in outcomes.items() if outcome != "passed"}
-    known = {scopes.get(test, test) for test in outcomes}
+    # A recording that was imported may have its test's name as a cassette has it.
+    known = {cassette_of(scopes.get(test, test)) for test in outcomes}
     used = log.used()
     found: Unused = []
     for place in directories:
         store = _store(Path(place), settings)
         for entry in store.entries():
             scope = entry.scope
-            is_gone = whole and scope is not None and "::" in scope and scope not in known
+            is_gone = whole and scope is not None and "::" in scope and cassette_of(scope) not in known
             if (scope in ran or is_gone) and entry.name not in used.get(place, ()) and entry.path != _NOT_JOURNALED:
                 found.append((store, entry.name))
     return found

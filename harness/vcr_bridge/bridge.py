@@ -16,11 +16,11 @@ vcrpy's record modes are the modes of the harness:
 ==================  ====================================================================================================
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from vcr.cassette import Cassette
@@ -30,28 +30,32 @@ from vcr.request import Request as VcrRequest
 
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer
-from harness.recording.cassette_names import is_of
-from harness.recording.http_exchange import HttpExchange, asked, body_of, exchange_of, http_of
+from harness.recording.cassette_names import is_of, scope_in
+from harness.recording.http_exchange import HttpExchange, asked, body_of, credentials, exchange_of, http_of
 from harness.recording.key import key, recording_name
 from harness.recording.lookup import Entry
 from harness.recording.model import Exchange, Request
 from harness.recording.near_miss import near_miss
 from harness.recording.providers import is_model_traffic
-from harness.recording.redact import Redactor, secrets_of
+from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
+from harness.vcr_bridge.cassettes import bytes_of, response_of
 from harness.vcr_bridge.cassettes import http_of as http_of_interaction
-from harness.vcr_bridge.cassettes import response_of
 
 _CASSETTES = "_harness_is_of_cassette"
 _RULES = "(what changes on every run is for a rule in [tool.harness.match]; match_on is for cassettes)"
 
 
 class RecordedRequest(VcrRequest):  # type: ignore[misc] # vcr has no types
-    """The request of a recording, as vcrpy wants it; ``meaning`` is what requests that it answers have in common."""
+    """The request of a recording, as vcrpy wants it; ``meaning`` is what requests that it answers have in common.
+
+    A project's own hooks see it, and may change its body as they change that of what is asked.
+    """
 
     def __init__(self, name: str, recorded: Request, http: HttpExchange, meaning: str) -> None:
         super().__init__(http.method, http.url, http.request_body, dict(http.request_headers))
         self.name, self.recorded, self.meaning = name, recorded, meaning
+        self.unchanged = http
 
 
 def played(cassette: Cassette) -> list[tuple[str, Request]]:
@@ -68,15 +72,15 @@ def played(cassette: Cassette) -> list[tuple[str, Request]]:
 class Bridge:
     """Between one test's cassette and its recordings.
 
-    ``scope`` is the test's. ``hosts`` are providers beside those that are known, ``rewrites`` says that the record mode
-    is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is left over may go.
-    ``recorded`` is told each recording that was asked for again, and whether it brought anything new.
+    ``test`` is the test's scope. ``hosts`` are providers beside those that are known, ``rewrites`` says that the
+    record mode is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is left over may
+    go. ``recorded`` is told each recording that was asked for again, and whether it brought anything new.
     """
 
     store: RecordingStore
     canonicalizer: Canonicalizer
     redactor: Redactor
-    scope: str
+    test: str
     strict: bool = False
     hosts: Collection[str] = ()
     rewrites: bool = False
@@ -108,13 +112,17 @@ class Bridge:
         return is_model_traffic(http.url, body_of(http), self.hosts)
 
 
+def _scope(cassette_path: Any, test: str) -> str:
+    return scope_in(os.fspath(cassette_path).replace(os.sep, "/"), test)
+
+
 class _Meaning:
     """The matcher: whether a request means what a recording was asked."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._known: set[str] = set()
-        self._present = lru_cache(maxsize=64)(self._read)
+        self._read = lru_cache(maxsize=64)(self._read_anew)
 
         def harness(present: VcrRequest, recorded: VcrRequest) -> None:
             if isinstance(recorded, RecordedRequest):
@@ -126,7 +134,7 @@ class _Meaning:
     def of(self, request: Request) -> str:
         """What two requests share when one recording answers both; vcrpy makes no stream of a whole."""
         if self._bridge.strict:
-            return key(replace(request, scope=self._bridge.scope), self._bridge.redactor)
+            return key(replace(request, scope=self._bridge.test), self._bridge.redactor)
         return f"{self._bridge.canonicalizer.fingerprint(request)} {request.wants_stream}"
 
     def learn(self, request: Request) -> str:
@@ -136,23 +144,24 @@ class _Meaning:
         return meaning
 
     def _compare(self, present: VcrRequest, recorded: RecordedRequest) -> None:
-        body = present.body if isinstance(present.body, bytes | str) else None
-        headers = tuple(sorted((str(name), str(value)) for name, value in present.headers.items()))
         try:
-            request, meaning = self._present(present.method, present.uri, body, headers)
+            request, meaning = self._read(present.method, present.uri, bytes_of(present.body), _headers(present))
+            expected = recorded.meaning
+            if (changed := bytes_of(recorded.body)) != recorded.unchanged.request_body:
+                as_recorded = recorded.unchanged
+                headers = tuple(sorted(as_recorded.request_headers.items()))
+                _, expected = self._read(as_recorded.method, as_recorded.url, changed, headers)
         except RecordingError as error:
             raise AssertionError(error.message) from error
-        if meaning != recorded.meaning:
+        if meaning != expected:
             # Where another recording answers, nobody reads why this one does not.
             raise AssertionError("" if meaning in self._known else self._difference(recorded, request))
 
-    def _read(
-        self, method: str, uri: str, body: bytes | str | None, headers: tuple[tuple[str, str], ...]
+    def _read_anew(
+        self, method: str, uri: str, body: bytes, headers: tuple[tuple[str, str], ...]
     ) -> tuple[Request, str]:
-        http = http_of_interaction(
-            {"method": method, "uri": uri, "body": body, "headers": dict(headers)}, {"status": HTTPStatus.OK}
-        )
-        request = self._bridge.redactor.request(asked(http, self._bridge.scope), secrets_of(http.request_headers))
+        http = HttpExchange(method, uri, dict(headers), body)
+        request = self._bridge.redactor.request(asked(http, self._bridge.test), credentials(http))
         return request, self.of(request)
 
     def _difference(self, recorded: RecordedRequest, request: Request) -> str:
@@ -163,6 +172,10 @@ class _Meaning:
             return "\n".join([f"recording {recorded.name[:12]} differs in", *near.lines(), _RULES])
         why = "it is not the very same request" if self._bridge.strict else "one is a stream, the other is not"
         return f"recording {recorded.name[:12]} means the same, but {why}"
+
+
+def _headers(request: VcrRequest) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name).lower(), str(value)) for name, value in request.headers.items()))
 
 
 def _for_cassettes(matcher: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -191,7 +204,7 @@ class RecordingsPersister:
 
     def load_cassette(self, cassette_path: Any, serializer: Any) -> tuple[Any, ...]:
         """The scope's recordings, then what is in the cassette. Raises CassetteNotFoundError when there is neither."""
-        recordings = list(self._recordings())
+        recordings = list(self._recordings(_scope(cassette_path, self.bridge.test)))
         self._loaded = [request.name for request, _ in recordings]
         if self.bridge.rewrites:
             recordings = []
@@ -210,9 +223,9 @@ class RecordingsPersister:
             *metadata,
         )
 
-    def _recordings(self) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
+    def _recordings(self, scope: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
         store = self.bridge.store
-        names = [entry.name for entry in store.entries() if is_of(entry.scope, self.bridge.scope)]
+        names = [entry.name for entry in store.entries() if is_of(entry.scope, scope)]
         for name in names:
             exchange = store.load(name)
             try:
@@ -225,11 +238,11 @@ class RecordingsPersister:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
         kept = [request.name for request, _ in rows if isinstance(request, RecordedRequest)]
-        rest, new = [], []
+        scope, rest, new = _scope(cassette_path, self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
                 continue
-            exchange = None if hasattr(request, _CASSETTES) else self._exchange(request, response)
+            exchange = None if hasattr(request, _CASSETTES) else self._exchange(request, response, scope)
             if exchange is None:
                 rest.append((request, response))
             else:
@@ -243,7 +256,7 @@ class RecordingsPersister:
             parts = {"requests": [row[0] for row in rest], "responses": [row[1] for row in rest]}
             self.inner.save_cassette(cassette_path, {**cassette_dict, **parts}, serializer)
 
-    def _exchange(self, request: VcrRequest, response: Mapping[str, Any]) -> Exchange | None:
+    def _exchange(self, request: VcrRequest, response: Mapping[str, Any], scope: str) -> Exchange | None:
         """What is to be recorded of an interaction; None for what belongs into the cassette.
 
         That is other hosts' traffic, and what no recording can hold.
@@ -252,7 +265,7 @@ class RecordingsPersister:
             http = http_of_interaction(request._to_dict(), response)  # noqa: SLF001 - vcr's own form of a request
             if not self.bridge.is_ours(http):
                 return None
-            return exchange_of(http, self.bridge.scope, self.bridge.redactor)
+            return exchange_of(http, scope, self.bridge.redactor)
         except (RecordingError, AttributeError, KeyError, TypeError, ValueError):
             return None
 
