@@ -8,6 +8,8 @@ import hashlib
 import re
 
 FOLDER = "cassettes"
+SHARED = f"{FOLDER}/shared"
+"""The cassette of what belongs to no test."""
 SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 
 _NO_PART_OF_A_NAME = re.compile(r"""[<>?%*:|"'/\\]""")
@@ -24,7 +26,7 @@ def without_suffix(place: str) -> str:
 def cassette_of(scope: str | None) -> str:
     """The path of a scope's cassette, with slashes and without a suffix, below the root of the project."""
     if scope is None:
-        return f"{FOLDER}/shared"
+        return SHARED
     file, *names = scope.split("::")
     if not names or not file.endswith(".py"):
         return f"{FOLDER}/{_NO_PART_OF_A_NAME.sub('-', scope)}"
