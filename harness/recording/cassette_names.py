@@ -8,6 +8,8 @@ import hashlib
 import re
 
 FOLDER = "cassettes"
+SHARED = f"{FOLDER}/shared"
+"""The cassette of what belongs to no test."""
 SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 
 _NO_PART_OF_A_NAME = re.compile(r"""[<>?%*:|"'/\\]""")
@@ -24,7 +26,7 @@ def without_suffix(place: str) -> str:
 def cassette_of(scope: str | None) -> str:
     """The path of a scope's cassette, with slashes and without a suffix, below the root of the project."""
     if scope is None:
-        return f"{FOLDER}/shared"
+        return SHARED
     file, *names = scope.split("::")
     if not names or not file.endswith(".py"):
         return f"{FOLDER}/{_NO_PART_OF_A_NAME.sub('-', scope)}"
@@ -43,8 +45,28 @@ def _shortened(name: str) -> str:
 
 
 def is_of(scope: str | None, test: str) -> bool:
-    """Whether a scope is that of a test, or what is left of its name in a cassette's."""
-    return scope == test or (scope is not None and "::" in scope and cassette_of(scope) == cassette_of(test))
+    """Whether a scope is that of a test, or what is left of its name in a cassette's.
+
+    A cassette of a folder for all modules may not tell its module: its own path is its scope then.
+    """
+    if scope is None or scope == test:
+        return scope == test
+    if "::" in scope:
+        return cassette_of(scope) == cassette_of(test)
+    folder, _, stem = scope.rpartition("/")
+    return folder.rpartition("/")[2] == FOLDER and stem == cassette_of(test).rpartition("/")[2]
+
+
+def scope_in(cassette: str, test: str) -> str:
+    """The scope of what a test has in a cassette: the test itself, or, where tests share one, what it is named for.
+
+    ``cassette`` is a path; its folder does not matter.
+    """
+    stem = without_suffix(cassette.rpartition("/")[2])
+    file, found, _ = test.partition("::")
+    if not found or stem == cassette_of(test).rpartition("/")[2]:
+        return test
+    return "::".join([file, *names_in(stem)])
 
 
 def names_in(stem: str) -> list[str]:

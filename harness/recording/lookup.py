@@ -1,9 +1,10 @@
 """The fall-back look-up: which recording answers a request that no file is named for. DESIGN's order, as a function."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from harness.recording.cassette_names import is_of
 from harness.recording.key import parse_stem
 from harness.recording.model import Request
 from harness.recording.places import places
@@ -47,17 +48,28 @@ class Entry:
 def select(request: Request, candidates: Iterable[Entry]) -> list[Entry]:
     """The sequence that answers ``request``, in order, from entries that share its fingerprint; empty for none.
 
-    First the request's own scope, then shared recordings, then any other scope. Among several, the one whose raw
-    request differs in the fewest places wins, then the lower name.
+    First the request's own scope, in a cassette's spelling as well, then shared recordings, then the same test with
+    another parameter or none, then any other scope. Among several, the one whose raw request differs in the fewest
+    places wins, then the lower name.
     """
     entries = list(candidates)
-    own = [entry for entry in entries if entry.scope == request.scope]
-    shared = [entry for entry in entries if entry.scope is None]
-    for group in (own, shared, entries):
+    for group in _by_scope(request.scope, entries):
         if group:
             best = min(group, key=lambda entry: (distance(request, entry.request), entry.base, entry.number))
             return in_order(entry for entry in group if entry.base == best.base)
     return []
+
+
+def _by_scope(scope: str | None, entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Entries in groups, those of the nearest scopes first."""
+    yield [entry for entry in entries if entry.scope == scope]
+    if scope is not None:
+        yield [entry for entry in entries if is_of(entry.scope, scope)]
+    yield [entry for entry in entries if entry.scope is None]
+    if scope is not None:
+        test = scope.partition("[")[0]
+        yield [entry for entry in entries if (entry.scope or "").partition("[")[0] == test]
+    yield entries
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

@@ -15,9 +15,13 @@ class Skipped:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of everything. ``others`` counts the exchanges that were no model's, by host."""
+    """What became of everything.
+
+    ``others`` counts the exchanges that were no model's, by host, ``passed_over`` files of another kind.
+    """
 
     written: list[str] = field(default_factory=list)
     unchanged: int = 0
+    passed_over: int = 0
     others: Counter[str] = field(default_factory=Counter)
     skipped: list[Skipped] = field(default_factory=list)

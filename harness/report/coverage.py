@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
+from harness.recording.cassette_names import cassette_of
 from harness.recording.key import parse_stem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Coverage:
     """``passed`` are the scopes that asked for all they ask for; ``known``, of a whole suite, those of all its tests.
 
@@ -24,10 +26,15 @@ class Coverage:
         """
         if scope in self.passed:
             return True
-        if self.known is None or scope is None or "::" not in scope or scope in self.known:
+        if self.known is None or scope is None or "::" not in scope or cassette_of(scope) in self._cassettes:
             return False
         file = scope.partition("::")[0]
         return not is_file(file) or any(known.startswith(f"{file}::") for known in self.known)
+
+    @cached_property
+    def _cassettes(self) -> frozenset[str]:
+        """The suite's tests as their cassettes name them, which is how a recording that was imported may name one."""
+        return frozenset(map(cassette_of, self.known or ()))
 
 
 def unused(candidates: Iterable[str], used: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from harness.recording.cassette_names import FOLDER, SUFFIXES, names_in, scope_of, without_suffix
+from harness.recording.cassette_names import FOLDER, SHARED, SUFFIXES, names_in, scope_of, without_suffix
 
 _ROOTS = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
 
@@ -18,6 +18,11 @@ def cassettes_below(place: Path) -> list[Path]:
         return [place]
     found = (path for path in place.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(place).parts))
+
+
+def is_meant(path: Path, place: Path) -> bool:
+    """Whether a file must be a cassette: it was named itself, or is where cassettes are. Elsewhere it may be anything."""
+    return path == place or FOLDER in path.absolute().parts
 
 
 def root_of(place: Path) -> Path:
@@ -32,14 +37,18 @@ class Tests:
 
     root: Path
 
-    def scope_of(self, cassette: Path) -> str:
+    def scope_of(self, cassette: Path) -> str | None:
         """The node id of the test that a cassette is for; its own path, without the suffix, where none is found.
+
+        None for the one of what belongs to no test, as ``harness export`` names it.
 
         In pytest-recording's layout the path says it. In pytest-vcr's (one folder for all modules) it is the one module
         that defines the class or the function of that name.
         """
         inside = cassette.relative_to(self.root) if cassette.is_relative_to(self.root) else Path(cassette.name)
         place = inside.as_posix()
+        if without_suffix(place) == SHARED:
+            return None
         scope = scope_of(place)
         if scope is not None and (self.root / scope.partition("::")[0]).is_file():
             return scope

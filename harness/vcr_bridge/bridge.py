@@ -16,11 +16,10 @@ vcrpy's record modes are the modes of the harness:
 ==================  ====================================================================================================
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from http import HTTPStatus
+from dataclasses import dataclass, field
 from typing import Any
 
 from vcr.cassette import Cassette
@@ -30,28 +29,15 @@ from vcr.request import Request as VcrRequest
 
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer
-from harness.recording.cassette_names import is_of
-from harness.recording.http_exchange import HttpExchange, asked, body_of, exchange_of, http_of
+from harness.recording.cassette_names import is_of, scope_in
+from harness.recording.http_exchange import exchange_of, http_of
 from harness.recording.key import key, recording_name
-from harness.recording.lookup import Entry
 from harness.recording.model import Exchange, Request
-from harness.recording.near_miss import near_miss
-from harness.recording.providers import is_model_traffic
-from harness.recording.redact import Redactor, secrets_of
+from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
 from harness.vcr_bridge.cassettes import http_of as http_of_interaction
 from harness.vcr_bridge.cassettes import response_of
-
-_CASSETTES = "_harness_is_of_cassette"
-_RULES = "(what changes on every run is for a rule in [tool.harness.match]; match_on is for cassettes)"
-
-
-class RecordedRequest(VcrRequest):  # type: ignore[misc] # vcr has no types
-    """The request of a recording, as vcrpy wants it; ``meaning`` is what requests that it answers have in common."""
-
-    def __init__(self, name: str, recorded: Request, http: HttpExchange, meaning: str) -> None:
-        super().__init__(http.method, http.url, http.request_body, dict(http.request_headers))
-        self.name, self.recorded, self.meaning = name, recorded, meaning
+from harness.vcr_bridge.matching import OF_CASSETTE, Matcher, RecordedRequest
 
 
 def played(cassette: Cassette) -> list[tuple[str, Request]]:
@@ -68,15 +54,15 @@ def played(cassette: Cassette) -> list[tuple[str, Request]]:
 class Bridge:
     """Between one test's cassette and its recordings.
 
-    ``scope`` is the test's. ``hosts`` are providers beside those that are known, ``rewrites`` says that the record mode
-    is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is left over may go.
-    ``recorded`` is told each recording that was asked for again, and whether it brought anything new.
+    ``test`` is the test's scope. ``hosts`` are providers beside those that are known, ``rewrites`` says that the
+    record mode is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is left over may
+    go. ``recorded`` is told each recording that was asked for again, and whether it brought anything new.
     """
 
     store: RecordingStore
     canonicalizer: Canonicalizer
     redactor: Redactor
-    scope: str
+    test: str
     strict: bool = False
     hosts: Collection[str] = ()
     rewrites: bool = False
@@ -90,89 +76,19 @@ class Bridge:
         ``get_merged_config`` alone.
         """
         merged_config = vcr.get_merged_config
-        meaning = _Meaning(self)
+        matcher = Matcher(self.canonicalizer, self.redactor, self.test, strict=self.strict, hosts=self.hosts)
 
         def get_merged_config(**kwargs: Any) -> dict[str, Any]:
             merged: dict[str, Any] = merged_config(**kwargs)
             replaces = self.rewrites or merged["record_mode"] == RecordMode.ALL
-            persister = RecordingsPersister(self, merged["persister"], meaning.learn, replaces=replaces)
+            persister = RecordingsPersister(self, merged["persister"], matcher, replaces=replaces)
             return {
                 **merged,
                 "persister": persister,
-                "match_on": [meaning.matches, *map(_for_cassettes, merged["match_on"])],
+                "match_on": [matcher.matches, *map(matcher.for_cassettes, merged["match_on"])],
             }
 
         vcr.get_merged_config = get_merged_config
-
-    def is_ours(self, http: HttpExchange) -> bool:
-        return is_model_traffic(http.url, body_of(http), self.hosts)
-
-
-class _Meaning:
-    """The matcher: whether a request means what a recording was asked."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
-        self._known: set[str] = set()
-        self._present = lru_cache(maxsize=64)(self._read)
-
-        def harness(present: VcrRequest, recorded: VcrRequest) -> None:
-            if isinstance(recorded, RecordedRequest):
-                self._compare(present, recorded)
-
-        self.matches = harness
-        """Has the name by which vcrpy tells of it."""
-
-    def of(self, request: Request) -> str:
-        """What two requests share when one recording answers both; vcrpy makes no stream of a whole."""
-        if self._bridge.strict:
-            return key(replace(request, scope=self._bridge.scope), self._bridge.redactor)
-        return f"{self._bridge.canonicalizer.fingerprint(request)} {request.wants_stream}"
-
-    def learn(self, request: Request) -> str:
-        """The same for a recording that there is."""
-        meaning = self.of(request)
-        self._known.add(meaning)
-        return meaning
-
-    def _compare(self, present: VcrRequest, recorded: RecordedRequest) -> None:
-        body = present.body if isinstance(present.body, bytes | str) else None
-        headers = tuple(sorted((str(name), str(value)) for name, value in present.headers.items()))
-        try:
-            request, meaning = self._present(present.method, present.uri, body, headers)
-        except RecordingError as error:
-            raise AssertionError(error.message) from error
-        if meaning != recorded.meaning:
-            # Where another recording answers, nobody reads why this one does not.
-            raise AssertionError("" if meaning in self._known else self._difference(recorded, request))
-
-    def _read(
-        self, method: str, uri: str, body: bytes | str | None, headers: tuple[tuple[str, str], ...]
-    ) -> tuple[Request, str]:
-        http = http_of_interaction(
-            {"method": method, "uri": uri, "body": body, "headers": dict(headers)}, {"status": HTTPStatus.OK}
-        )
-        request = self._bridge.redactor.request(asked(http, self._bridge.scope), secrets_of(http.request_headers))
-        return request, self.of(request)
-
-    def _difference(self, recorded: RecordedRequest, request: Request) -> str:
-        near = near_miss(request, [Entry(recorded.name, recorded.recorded, "")], self._bridge.canonicalizer)
-        if near is None:
-            return f"recording {recorded.name[:12]} is of {recorded.recorded.path}"
-        if near.places:
-            return "\n".join([f"recording {recorded.name[:12]} differs in", *near.lines(), _RULES])
-        why = "it is not the very same request" if self._bridge.strict else "one is a stream, the other is not"
-        return f"recording {recorded.name[:12]} means the same, but {why}"
-
-
-def _for_cassettes(matcher: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A matcher of vcrpy's or the project's own, for what is in a cassette alone."""
-
-    def compare(present: VcrRequest, stored: VcrRequest) -> Any:
-        return True if isinstance(stored, RecordedRequest) else matcher(present, stored)
-
-    compare.__name__ = getattr(matcher, "__name__", "matcher")
-    return compare
 
 
 @dataclass
@@ -184,14 +100,14 @@ class RecordingsPersister:
 
     bridge: Bridge
     inner: Any
-    learn: Callable[[Request], str]
+    matcher: Matcher
     replaces: bool = False
     _loaded: list[str] = field(default_factory=list)
     _count_in_cassette: int = 0
 
     def load_cassette(self, cassette_path: Any, serializer: Any) -> tuple[Any, ...]:
         """The scope's recordings, then what is in the cassette. Raises CassetteNotFoundError when there is neither."""
-        recordings = list(self._recordings())
+        recordings = list(self._recordings(_scope(cassette_path, self.bridge.test)))
         self._loaded = [request.name for request, _ in recordings]
         if self.bridge.rewrites:
             recordings = []
@@ -202,7 +118,7 @@ class RecordingsPersister:
                 raise
             requests, responses, metadata = [], [], []
         for request in requests:
-            setattr(request, _CASSETTES, True)
+            setattr(request, OF_CASSETTE, True)
         self._count_in_cassette = len(requests)
         return (
             [*(request for request, _ in recordings), *requests],
@@ -210,26 +126,26 @@ class RecordingsPersister:
             *metadata,
         )
 
-    def _recordings(self) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
+    def _recordings(self, scope: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
         store = self.bridge.store
-        names = [entry.name for entry in store.entries() if is_of(entry.scope, self.bridge.scope)]
+        names = [entry.name for entry in store.entries() if is_of(entry.scope, scope)]
         for name in names:
             exchange = store.load(name)
             try:
                 http = http_of(exchange)
             except RecordingError:
                 continue  # It is no answer that a cassette could give; asked for, it is missed.
-            yield RecordedRequest(name, exchange.request, http, self.learn(exchange.request)), response_of(http)
+            yield RecordedRequest(name, exchange.request, http, self.matcher.learn(exchange.request)), response_of(http)
 
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
         kept = [request.name for request, _ in rows if isinstance(request, RecordedRequest)]
-        rest, new = [], []
+        scope, rest, new = _scope(cassette_path, self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
                 continue
-            exchange = None if hasattr(request, _CASSETTES) else self._exchange(request, response)
+            exchange = None if hasattr(request, OF_CASSETTE) else self._exchange(request, response, scope)
             if exchange is None:
                 rest.append((request, response))
             else:
@@ -238,21 +154,21 @@ class RecordingsPersister:
         if self.replaces and self.bridge.has_passed():
             for name in set(self._loaded) - set(kept) - written:
                 self.bridge.store.remove(name)
-        of_cassette = [request for request, _ in rest if hasattr(request, _CASSETTES)]
+        of_cassette = [request for request, _ in rest if hasattr(request, OF_CASSETTE)]
         if len(rest) > len(of_cassette) or len(of_cassette) != self._count_in_cassette:
             parts = {"requests": [row[0] for row in rest], "responses": [row[1] for row in rest]}
             self.inner.save_cassette(cassette_path, {**cassette_dict, **parts}, serializer)
 
-    def _exchange(self, request: VcrRequest, response: Mapping[str, Any]) -> Exchange | None:
+    def _exchange(self, request: VcrRequest, response: Mapping[str, Any], scope: str) -> Exchange | None:
         """What is to be recorded of an interaction; None for what belongs into the cassette.
 
         That is other hosts' traffic, and what no recording can hold.
         """
         try:
             http = http_of_interaction(request._to_dict(), response)  # noqa: SLF001 - vcr's own form of a request
-            if not self.bridge.is_ours(http):
+            if not self.matcher.is_models(http):
                 return None
-            return exchange_of(http, self.bridge.scope, self.bridge.redactor)
+            return exchange_of(http, scope, self.bridge.redactor)
         except (RecordingError, AttributeError, KeyError, TypeError, ValueError):
             return None
 
@@ -269,3 +185,7 @@ class RecordingsPersister:
             is_new = self.bridge.store.save(exchange, name)
             self.bridge.recorded(name, exchange.request, is_new)
         return taken - set(kept)
+
+
+def _scope(cassette_path: Any, test: str) -> str:
+    return scope_in(os.fspath(cassette_path).replace(os.sep, "/"), test)

@@ -1,7 +1,8 @@
 """Cassettes as files: bytes to exchanges as they crossed the wire, and back.
 
 Read is what vcrpy wrote in its time and what is common beside it: YAML and JSON, gzipped too; the format of before
-version 1; bodies as text, bytes, base64 or (``parsed_body``) JSON; the answers of its old stub for httpx.
+version 1; ``requests`` and ``responses`` in two lists, as LangChain has them; bodies as text, bytes, base64 or JSON
+(``parsed_body``); the answers of vcrpy's old stub for httpx.
 """
 
 import base64
@@ -67,6 +68,9 @@ def _migrated(text: str, *, is_json: bool) -> Any:
 def interactions(data: Any) -> list[HttpExchange]:
     """The interactions of a cassette that has been deserialized. Raises RecordingError when it is none."""
     found = data.get("interactions") if isinstance(data, dict) else None
+    if isinstance(data, dict) and isinstance(data.get("requests"), list) and isinstance(data.get("responses"), list):
+        pairs = zip(data["requests"], data["responses"], strict=False)
+        found = [{"request": request, "response": response} for request, response in pairs]
     if not isinstance(found, list):
         raise RecordingError('not a cassette: no "interactions"', hint="Move the file elsewhere.")
     try:
@@ -84,10 +88,10 @@ def http_of(request: Mapping[str, Any], response: Mapping[str, Any]) -> HttpExch
         str(request["method"]),
         str(request["uri"]),
         _headers(request.get("headers")),
-        _bytes(request if "parsed_body" in request else request.get("body")),
+        bytes_of(request if "parsed_body" in request else request.get("body")),
         int(code or HTTPStatus.OK),
         _headers(response.get("headers")),
-        _bytes(holder),
+        bytes_of(holder),
     )
 
 
@@ -100,7 +104,7 @@ def _headers(headers: Any) -> dict[str, str]:
     return {name: value for name, value in texts.items() if isinstance(value, str)}
 
 
-def _bytes(body: Any) -> bytes:
+def bytes_of(body: Any) -> bytes:
     """A body of any of its forms as bytes."""
     if isinstance(body, Mapping):
         if "parsed_body" in body:
@@ -111,16 +115,16 @@ def _bytes(body: Any) -> bytes:
             return _from_base64(body.get("string", ""))
         if not {"string", "content"} & body.keys():
             return json.dumps(dict(body)).encode() if body else b""
-        return _bytes(body["string"] if "string" in body else body["content"])
+        return bytes_of(body["string"] if "string" in body else body["content"])
     if body is None:
         return b""
     if isinstance(body, str):
         return body.encode()
     if hasattr(body, "read"):
-        return _bytes(body.read())
+        return bytes_of(body.read())
     if isinstance(body, bytes | bytearray):
         return bytes(body)
-    return b"".join(map(_bytes, body))
+    return b"".join(map(bytes_of, body))
 
 
 def _from_base64(text: str) -> bytes:

@@ -33,6 +33,15 @@ def names(found: Sequence[Entry]) -> list[str]:
     return [entry.name for entry in found]
 
 
+def test_the_same_test_with_another_parameter_comes_before_other_tests() -> None:
+    other, sibling, spelled = entry(A, scope="t::other"), entry(B, scope="t.py::two"), entry(C, scope="t.py::two[a-b]")
+    asks = request(scope="t.py::two[a/b]")
+
+    assert names(select(asks, [other, sibling, spelled])) == [C]
+    assert names(select(asks, [other, sibling])) == [B]
+    assert names(select(asks, [other, sibling, entry("d" * 64, scope=None)])) == ["d" * 64]
+
+
 def test_the_own_scope_comes_first_then_shared_then_any_other() -> None:
     own, shared, other = entry(C, scope="t::one"), entry(B, scope=None), entry(A, scope="t::two")
 

@@ -1,0 +1,198 @@
+"""A test of vcrpy's, bridged: each record mode, what is stored where, what answers, what a miss says."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vcr
+import yaml
+from vcr.errors import CannotOverwriteExistingCassetteException
+
+from harness.recording.canonical import Canonicalizer
+from harness.recording.format import loads, to_exchange
+from harness.recording.redact import Redactor
+from harness.recording.rules import replacing
+from harness.stores.directory import DirectoryStore
+from harness.vcr_bridge import Bridge, played
+from tests.vcr_bridge.provider import Provider, provider
+
+TEST = "test_a.py::test_it[a/b]"
+
+
+@pytest.fixture
+def there() -> Iterator[Provider]:
+    with provider() as found:
+        yield found
+
+
+@pytest.fixture
+def use(tmp_path: Path) -> Callable[..., Any]:
+    """A cassette in use, as pytest-recording would have it."""
+
+    def use(mode: str, *, config: dict[str, Any] | None = None, rules: Any = (), **choices: Any) -> Any:
+        canonicalizer = Canonicalizer(rules=rules)
+        store = DirectoryStore(tmp_path / "recordings", canonicalizer)
+        recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"), record_mode=mode)
+        Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), **choices).install(recorder)
+        return recorder.use_cassette("test_it[a-b].yaml", **(config or {}))
+
+    return use
+
+
+def recordings(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    """What is recorded: question and answer by the name of the file."""
+    found = {}
+    for path in sorted((tmp_path / "recordings").glob("*.json")):
+        exchange = to_exchange(loads(path.read_text()))
+        answer = exchange.response.body["choices"][0]["message"]["content"]
+        found[path.stem] = exchange.request.body["messages"][-1]["content"], answer
+    return found
+
+
+def cassette(tmp_path: Path) -> list[str]:
+    """The URLs in the cassette; none where there is no file."""
+    path = tmp_path / "cassettes" / "test_it[a-b].yaml"
+    return [one["request"]["uri"] for one in yaml.safe_load(path.read_text())["interactions"]] if path.exists() else []
+
+
+def test_models_are_recorded_and_the_rest_is_in_the_cassette(
+    use: Callable[..., Any], there: Provider, tmp_path: Path
+) -> None:
+    with use("once"):
+        said = [there.ask("a"), there.page(), there.ask("b"), there.ask("a")]
+
+    assert sorted(recordings(tmp_path).values()) == [("a", "a: 1"), ("a", "a: 4"), ("b", "b: 3")]
+    assert cassette(tmp_path) == [f"{there.url}/page"]
+    files = [path.read_text() for path in tmp_path.rglob("*.json")]
+    assert not any("k3y" in text for text in files)
+    assert all('"test_id": "test_a.py::test_it[a/b]"' in text for text in files)
+
+    with use("none") as tape:
+        # Whatever the order: what was asked decides, and the n-th time gives the n-th answer.
+        assert [there.ask("b"), there.ask("a"), there.page(), there.ask("a")] == [said[2], said[0], said[1], said[3]]
+    assert len(there.asked) == 4
+    assert [name[65:] for name, request in played(tape) if request.body["messages"][0]["content"] == "a"] == ["", "2"]
+
+
+def test_a_test_with_models_alone_has_no_cassette(use: Callable[..., Any], there: Provider, tmp_path: Path) -> None:
+    with use("once"):
+        there.ask("a")
+    assert not (tmp_path / "cassettes").exists()
+
+
+def test_once_records_no_more_where_there_is_something(use: Callable[..., Any], there: Provider) -> None:
+    with use("once"):
+        there.ask("a")
+    with use("once"):
+        assert there.ask("a") == "a: 1"
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            there.ask("b")
+    assert there.asked == ["a"]
+
+
+def test_new_episodes_adds_to_what_is_there(use: Callable[..., Any], there: Provider, tmp_path: Path) -> None:
+    with use("once"):
+        there.ask("a")
+    with use("new_episodes"):
+        assert [there.ask("a"), there.ask("b"), there.ask("a")] == ["a: 1", "b: 2", "a: 3"]
+
+    assert sorted(recordings(tmp_path).values()) == [("a", "a: 1"), ("a", "a: 3"), ("b", "b: 2")]
+
+
+def test_all_replaces_what_is_asked_again(use: Callable[..., Any], there: Provider, tmp_path: Path) -> None:
+    with use("once"):
+        there.ask("a")
+        there.ask("a")
+        there.ask("b")
+    with use("all"):
+        assert there.ask("a") == "a: 4"
+
+    assert sorted(recordings(tmp_path).values()) == [("a", "a: 4"), ("b", "b: 3")]
+
+
+@pytest.mark.parametrize(("passed", "left"), [(True, ["a"]), (False, ["a", "b"])])
+def test_rewrite_leaves_what_is_asked_no_more_only_where_the_test_failed(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, *, passed: bool, left: list[str]
+) -> None:
+    with use("once"):
+        there.ask("a")
+        there.ask("b")
+    # pytest-recording removes the cassette and goes on with this mode of vcrpy's.
+    with use("new_episodes", rewrites=True, has_passed=lambda: passed):
+        assert there.ask("a") == "a: 3"
+
+    assert sorted(question for question, _ in recordings(tmp_path).values()) == left
+
+
+def test_what_a_cassette_has_already_stays_there_and_answers(
+    use: Callable[..., Any], there: Provider, tmp_path: Path
+) -> None:
+    plain = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"))
+    with plain.use_cassette("test_it[a-b].yaml"):
+        there.ask("old")
+    before = (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes()
+
+    with use("new_episodes"):
+        assert [there.ask("old"), there.ask("new")] == ["old: 1", "new: 2"]
+    assert (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes() == before
+    with use("none"):
+        assert [there.ask("new"), there.ask("old")] == ["new: 2", "old: 1"]
+
+
+def test_a_projects_own_persister_and_hooks_have_their_say(
+    use: Callable[..., Any], there: Provider, tmp_path: Path
+) -> None:
+    saved = []
+
+    class Own(vcr.persisters.filesystem.FilesystemPersister):  # type: ignore[misc] # vcr has no types
+        @staticmethod
+        def save_cassette(_path: Any, cassette_dict: Any, serializer: Any) -> None:  # noqa: ARG004 - vcr names it
+            saved.append([request.uri for request in cassette_dict["requests"]])
+
+    def hide(request: Any) -> Any:
+        request.uri = "**HIDDEN**"
+        if request.body:
+            request.body = request.body.replace(b"Ann", b"NAME")
+        return request
+
+    config = {"persister": Own, "before_record_request": hide, "match_on": ["method"]}
+    with use("once", config=config):
+        there.ask("I am Ann")
+        there.page()
+    assert [question for question, _ in recordings(tmp_path).values()] == ["I am NAME"]
+    assert saved == [["**HIDDEN**"]]
+
+    with use("none", config=config):
+        assert there.ask("I am Ann") == "I am Ann: 1"
+
+
+def test_a_miss_says_where_the_recordings_differ(use: Callable[..., Any], there: Provider) -> None:
+    with use("once"):
+        there.ask("Weather in Paris?", temperature=0.2)
+    with use("none"), pytest.raises(CannotOverwriteExistingCassetteException) as caught:
+        there.ask("Weather in Rome?", temperature=0.2)
+
+    text = str(caught.value)
+    assert 'messages[0].content  "Weather in Paris?"  ->  "Weather in Rome?"' in text
+    assert "[tool.harness.match]" in text
+
+
+def test_rules_make_requests_equal(use: Callable[..., Any], there: Provider) -> None:
+    rules = [replacing(r"\d+", "N", "*")]
+    with use("once"):
+        there.ask("It is 7")
+    with use("none", rules=rules):
+        assert there.ask("It is 8") == "It is 7: 1"
+    with use("none", rules=rules, strict=True), pytest.raises(CannotOverwriteExistingCassetteException) as caught:
+        there.ask("It is 8")
+    assert "not the very same request" in str(caught.value)
+
+
+def test_tests_that_share_a_cassette_share_its_recordings(use: Callable[..., Any], there: Provider) -> None:
+    with use("once", test="test_a.py::test_one"):
+        there.ask("a")
+    with use("none", test="test_a.py::test_two"):
+        assert there.ask("a") == "a: 1"
+    with use("none", test="test_b.py::test_one"), pytest.raises(CannotOverwriteExistingCassetteException):
+        there.ask("a")
