@@ -187,6 +187,23 @@ def test_the_estimate_is_what_it_took_at_the_price_of_the_new_model() -> None:
     assert estimate.total.cost == pytest.approx(1.5 * (1000 * 1 + 100 * 10) / 1e6)
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "expected"), [(100, 100, 100), (100, 30, 30), (100, 400, 400), (200, 400, 100), (100, None, 500)]
+)
+def test_another_limit_makes_another_answer(before: int, now: int | None, expected: int) -> None:
+    recorded = chat([user("Hi")], assistant("Hello"))
+    usage = {"prompt_tokens": 1, "completion_tokens": 100}
+    body = {**recorded.request.body, "max_tokens": before}
+    recorded = replace(
+        recorded,
+        request=replace(recorded.request, body=body),
+        response=replace(recorded.response, body={**recorded.response.body, "usage": usage}),
+    )
+    asked = replace(recorded.request, body=body | {"max_tokens": now})
+
+    assert cost_of(asked, recorded, PRICES).figures.output == expected
+
+
 def test_without_tokens_characters_are_counted_and_a_limit_holds() -> None:
     recorded = chat([user("word " * 400)], assistant("word " * 400))
     limited = replace(recorded.request, body={**recorded.request.body, "max_tokens": 7})
