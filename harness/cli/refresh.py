@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from harness.recording.changes import Changes
     from harness.recording.diff import Diff
+    from harness.recording.model import Exchange
     from harness.refresh.placing import Placed
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Outcome, Telling
@@ -97,6 +98,8 @@ def refresh(context: click.Context, /, **given: Any) -> None:
     Exit code: 0 all was asked, and nothing is at the level of --fail-on or worse; 1 something is; 2 not all was asked,
     or nothing; 130 interrupted.
     """  # fmt: skip
+    from harness.refresh.telling import told
+
     check_reports(given)
     if given["control"] and given["times"] < 2:
         raise click.UsageError("--control needs --times 2 or more: one answer varies from nothing.")
@@ -110,9 +113,11 @@ def refresh(context: click.Context, /, **given: Any) -> None:
     outcome = _asked(context, refreshing, console, into)
     found = _compared(outcome, settings, into, given)
     placed = _placed(outcome, settings, into, refreshing)
-    if found is not None:
+    if found is None and given["as_json"]:
+        click.echo(json.dumps({"refresh": told(outcome, placed)}, indent=2))
+    elif found is not None:
         write_files(found, given)
-        show(found, given, {"refresh": _told(outcome, placed)})
+        show(found, given, {"refresh": told(outcome, placed)})
     _end(outcome, found, placed, console, into)
     if not outcome.is_complete:
         context.exit(2)
@@ -123,23 +128,15 @@ def _made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     """The settings, where to write, and the refresh that the flags ask for."""
     from harness.recording.changes import parse_model
     from harness.recording.refresh import plan
-    from harness.refresh.picking import picked
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Wanted
     from harness.stores.staging import Staging
-    from harness.wiring import open_store, redactor_of, upstreams_of
+    from harness.wiring import redactor_of, upstreams_of
 
     models = dict(map(parse_model, given["models"]))
-    words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
-    settings = settings_from({"recordings": _places(words, given), "upstream": given["upstream"]})
-    store = open_store(settings)
-    exchanges, broken = picked(store, words.selection)
-    for line in broken:
-        click.echo(f"Could not be read: {line}", err=True)
-    if not exchanges:
-        of = f" of {', '.join(words.selection.words)}" if words.selection.words else ""
-        raise click.UsageError(f"No recording{of} in {store.where}.")
-    found = plan(exchanges, frozen=given["frozen"])
+    settings, exchanges = _picked(tuple(models), given)
+    if given["into"] is None and not isinstance(settings.recordings, Path):
+        raise click.UsageError(f"Name a directory for what is answered: {settings.recordings} is none. --into DIR")
     into = given["into"] or Path(os.path.relpath(f"{settings.directory}-refreshed"))
     staging = Staging(into)
     if given["restart"]:
@@ -156,7 +153,7 @@ def _made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
         settings,
         into,
         Refresh(
-            found,
+            plan(exchanges, frozen=given["frozen"]),
             wanted,
             upstreams_of(settings),
             redactor_of(settings),
@@ -168,6 +165,23 @@ def _made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
             settings.timings,
         ),
     )
+
+
+def _picked(models: tuple[str, ...], given: dict[str, Any]) -> "tuple[Settings, dict[str, Exchange]]":
+    """The settings, and the recordings that were selected; broken files are named on stderr."""
+    from harness.refresh.picking import picked
+    from harness.wiring import open_store
+
+    words = selected(given["what"], given["tests"], models, given["endpoints"])
+    settings = settings_from({"recordings": _places(words, given), "upstream": given["upstream"]})
+    store = open_store(settings)
+    exchanges, broken = picked(store, words.selection)
+    for line in broken:
+        click.echo(f"Could not be read: {line}", err=True)
+    if not exchanges:
+        of = f" of {', '.join(words.selection.words)}" if words.selection.words else ""
+        raise click.UsageError(f"No recording{of} in {store.where}.")
+    return settings, exchanges
 
 
 def _places(words: Selected, given: dict[str, Any]) -> tuple[str, ...]:
@@ -292,25 +306,3 @@ def _end(outcome: "Outcome", found: "Diff | None", placed: "Placed", console: "C
         lines.append("The same command asks what is missing, and nothing twice.")
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
-
-
-def _told(outcome: "Outcome", placed: "Placed") -> dict[str, Any]:
-    """What came of it, for programs."""
-    return {
-        "asked": outcome.asked,
-        "known": outcome.known,
-        "spent": outcome.spent or None,
-        "written": placed.written,
-        "unchanged": placed.unchanged,
-        "removed": placed.removed,
-        "waiting": placed.waiting,
-        "left": [{"name": f"{one.name}.json", "reason": one.reason} for one in outcome.plan.left],
-        "failed": [{"name": f"{name}.json", "reason": reason} for name, reason in outcome.failed.items()],
-        "unasked": [f"{name}.json" for name in outcome.unasked],
-        "stopped": outcome.stopped or None,
-        "as_recorded": [
-            {"name": f"{name}.json", "quotes": f"{other}.json", "reason": reason}
-            for name, done in outcome.done.items()
-            for other, reason in done.followed.misfits.items()
-        ],
-    }

@@ -114,6 +114,11 @@ def followed_lines(followed: Mapping[str, Followed]) -> Iterator[str]:
         yield f"{plural(taken, 'later turn')} asked with the new answers in the place of the recorded ones"
     if same:
         yield f"{plural(same, 'later turn')} asked as recorded, for the earlier answers came back the same"
+    loose = [(name, words) for name, one in followed.items() for words in one.loose]
+    for name, words in loose[:_SHOWN_REASONS]:
+        yield f"{short_name(name)}: {words}"
+    if len(loose) > _SHOWN_REASONS:
+        yield f"and {len(loose) - _SHOWN_REASONS} more results that stand for another call"
     misfits = {name: one for name, one in followed.items() if one.misfits}
     for name, one in list(misfits.items())[:_SHOWN_REASONS]:
         why = "; ".join(dict.fromkeys(one.misfits.values()))

@@ -20,7 +20,7 @@ from harness.recording.pairing import Match
 from harness.recording.prices import parse_prices
 from harness.recording.refresh import Names, plan
 from harness.recording.variation import variation
-from tests.recording.test_quoting import EXCHANGES, TURNS, assistant, chat, user
+from tests.recording.test_quoting import EXCHANGES, LAW, TURNS, assistant, chat, user
 
 PRICES = parse_prices({"m": {"input": 1, "output": 10}}, "prices")
 KEY = "3fa9" + "0" * 60
@@ -33,6 +33,7 @@ def request(method: str = "POST", path: str = "/v1/chat/completions", body: Json
 # The plan.
 
 
+@LAW
 @given(EXCHANGES, st.booleans())
 def test_everything_is_asked_or_left_and_what_is_quoted_comes_first(
     exchanges: dict[str, Exchange], frozen: bool
@@ -106,6 +107,7 @@ VALUES = st.recursive(
 )
 
 
+@LAW
 @given(st.dictionaries(st.text(min_size=1, max_size=5).filter(lambda name: not name.startswith("__")), VALUES))
 def test_a_json_body_is_sent_as_it_is(body: Json) -> None:
     raw, content_type = sent_body(body, JSON_TYPE)
@@ -113,6 +115,7 @@ def test_a_json_body_is_sent_as_it_is(body: Json) -> None:
     assert request_body(raw, content_type) == body
 
 
+@LAW
 @given(st.lists(st.tuples(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(alphabet="ab\r\nü-", max_size=8))))
 def test_a_form_without_files_is_sent_as_it_is(fields: list[tuple[str, str]]) -> None:
     body = {MULTIPART: [{"name": name, "value": value} for name, value in fields]}
@@ -244,6 +247,7 @@ def test_a_difference_is_larger_when_no_side_differs_from_itself_as_much(
     assert variation(answers(*old), answers(*new), compared).is_larger is larger
 
 
+@LAW
 @given(st.lists(st.sampled_from(["a b c", "a b d", "x"]), min_size=1, max_size=3))
 def test_a_model_that_answers_as_before_never_differs_more_than_from_itself(texts: list[str]) -> None:
     assert not variation(answers(*texts), answers(*texts), compared).is_larger

@@ -131,6 +131,24 @@ def test_a_turn_that_the_new_answer_does_not_lead_to_is_asked_as_recorded_and_sa
     assert "asked as recorded, the new answer before it does not fit" in result.stderr
 
 
+def test_a_result_that_stands_for_another_call_is_remarked(tmp_path: Path) -> None:
+    def called(city: str) -> list[dict[str, Any]]:
+        function = {"name": "weather", "arguments": json.dumps({"city": city})}
+        return [{"id": "call_0000000001", "type": "function", "function": function}]
+
+    first = Request("POST", "/v1/chat/completions", {"model": "m", "messages": [user("one")]}, SCOPE)
+    write(tmp_path / "recordings", Exchange(first, Response(completion("", tool_calls=called("Rome")))))
+    turns = [user("one"), {"role": "assistant", "content": "", "tool_calls": called("Rome")},
+             {"role": "tool", "tool_call_id": "call_0000000001", "content": "sunny"}]  # fmt: skip
+    record(tmp_path / "recordings", turns, "It is sunny.", SCOPE)
+    new = http(json.dumps(completion("", tool_calls=called("Oslo"))).encode())
+    with scripted(http(b"{}"), new, answered("It is sunny.")) as upstream:
+        result = refresh(upstream.url)
+
+    remark = " ".join(result.stderr.split())
+    assert 'the result of weather({"city": "Rome"}) stands for weather({"city": "Oslo"})' in remark
+
+
 def test_sequences_streams_and_other_endpoints(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     names = [record(folder, [user("rome")], f"{number}", SCOPE, number, stream=True) for number in (1, 2)]
