@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import settings_from
 from harness.cli.prices import read_prices
+from harness.cli.refresh_flags import made, with_flags
 from harness.cli.reporting import check_reports, fails, progress_bar, show, with_reports, write_files
-from harness.cli.selecting import Selected, selected, with_selection
+from harness.cli.selecting import with_selection
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.recording.changes import Changes
     from harness.recording.diff import Diff
     from harness.refresh.placing import Placed
     from harness.refresh.refreshing import Refresh
@@ -32,48 +30,7 @@ _INTERRUPTED = 130
 
 @click.command()
 @with_selection
-@click.option(
-    "--into",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Where the new recordings go (default: RECORDINGS-refreshed). The directory that is read: in place.",
-)
-@click.option("--recordings", multiple=True, metavar="PLACE", help="What to read (default: the project's recordings).")
-@click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1).")
-@click.option(
-    "--set",
-    "values",
-    multiple=True,
-    metavar="PATH=JSON",
-    help="Ask with this value: temperature=0, reasoning.effort=low.",
-)
-@click.option("--unset", "removed", multiple=True, metavar="PATH", help="Ask without this value.")
-@click.option("--frozen", is_flag=True, help="Later turns quote the recorded answers, not the new ones.")
-@click.option(
-    "--times",
-    type=click.IntRange(1, 100),
-    default=1,
-    metavar="N",
-    help="Ask N times: which differences are larger than the model's own variation?",
-)
-@click.option("--control", is_flag=True, help="With --times and a change: ask as recorded N times, too.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at once.")
-@click.option(
-    "--retries",
-    type=click.IntRange(0, 20),
-    default=5,
-    show_default=True,
-    help="How often a request that failed is sent again.",
-)
-@click.option("--batch", is_flag=True, help="Ask by the upstream's Batch API, at half the price, within a day.")
-@click.option(
-    "--budget",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SUM",
-    help="Stop before this is spent; needs --prices.",
-)
-@click.option("--dry-run", is_flag=True, help="Print the estimate, and ask nothing.")
-@click.option("--restart", is_flag=True, help="Forget what an unfinished refresh into DIR has asked.")
+@with_flags
 @with_reports(fail_on="never")
 @click.pass_context
 def refresh(context: click.Context, /, **given: Any) -> None:
@@ -96,13 +53,15 @@ def refresh(context: click.Context, /, **given: Any) -> None:
 
     Exit code: 0 all was asked, and nothing is at the level of --fail-on or worse; 1 something is; 2 not all was asked,
     or nothing; 130 interrupted.
-    """  # fmt: skip
+    """
+    from harness.refresh.telling import told
+
     check_reports(given)
     if given["control"] and given["times"] < 2:
         raise click.UsageError("--control needs --times 2 or more: one answer varies from nothing.")
     if given["budget"] is not None and not given["prices"]:
         raise click.UsageError("--budget needs --prices FILE: without prices nothing has a sum.")
-    settings, into, refreshing = _made(given)
+    settings, into, refreshing = made(given)
     console = _console(to_stdout=given["dry_run"])
     _estimated(refreshing, console, given)
     if given["dry_run"]:
@@ -110,79 +69,15 @@ def refresh(context: click.Context, /, **given: Any) -> None:
     outcome = _asked(context, refreshing, console, into)
     found = _compared(outcome, settings, into, given)
     placed = _placed(outcome, settings, into, refreshing)
-    if found is not None:
+    if found is None and given["as_json"]:
+        click.echo(json.dumps({"refresh": told(outcome, placed)}, indent=2))
+    elif found is not None:
         write_files(found, given)
-        show(found, given, {"refresh": _told(outcome, placed)})
+        show(found, given, {"refresh": told(outcome, placed)})
     _end(outcome, found, placed, console, into)
     if not outcome.is_complete:
         context.exit(2)
     context.exit(1 if found is not None and fails(found, given["fail_on"]) else 0)
-
-
-def _made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
-    """The settings, where to write, and the refresh that the flags ask for."""
-    from harness.recording.changes import parse_model
-    from harness.recording.refresh import plan
-    from harness.refresh.picking import picked
-    from harness.refresh.refreshing import Refresh
-    from harness.refresh.wanted import Wanted
-    from harness.stores.staging import Staging
-    from harness.wiring import open_store, redactor_of, upstreams_of
-
-    models = dict(map(parse_model, given["models"]))
-    words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
-    settings = settings_from({"recordings": _places(words, given), "upstream": given["upstream"]})
-    store = open_store(settings)
-    exchanges, broken = picked(store, words.selection)
-    for line in broken:
-        click.echo(f"Could not be read: {line}", err=True)
-    if not exchanges:
-        of = f" of {', '.join(words.selection.words)}" if words.selection.words else ""
-        raise click.UsageError(f"No recording{of} in {store.where}.")
-    found = plan(exchanges, frozen=given["frozen"])
-    into = given["into"] or Path(os.path.relpath(f"{settings.directory}-refreshed"))
-    staging = Staging(into)
-    if given["restart"]:
-        staging.clear()
-    wanted = Wanted(
-        _changes(models, given),
-        given["jobs"],
-        given["times"],
-        given["control"],
-        given["budget"],
-        read_prices(given["prices"]) if given["prices"] else None,
-    )
-    return (
-        settings,
-        into,
-        Refresh(
-            found,
-            wanted,
-            upstreams_of(settings),
-            redactor_of(settings),
-            staging,
-            settings.upstream_names,
-            given["retries"],
-            given["batch"],
-            settings.record_errors,
-            settings.timings,
-        ),
-    )
-
-
-def _places(words: Selected, given: dict[str, Any]) -> tuple[str, ...]:
-    if words.places and given["recordings"]:
-        raise click.UsageError("Name the directory once: as WHAT, or by --recordings.")
-    return tuple(map(str, words.places)) or given["recordings"]
-
-
-def _changes(models: dict[str, str | None], given: dict[str, Any]) -> "Changes":
-    from harness.recording.changes import Changes, parse_value, steps_of
-
-    for path in given["removed"]:
-        steps_of(path)
-    renamed = {old: new for old, new in models.items() if new is not None}
-    return Changes(renamed, tuple(map(parse_value, given["values"])), given["removed"])
 
 
 def _console(*, to_stdout: bool) -> "Console":
@@ -267,10 +162,7 @@ def _placed(outcome: "Outcome", settings: "Settings", into: Path, refreshing: "R
     store = open_store(replace(settings, recordings=into, more_recordings=()))
     sources = (settings.recordings, *settings.more_recordings)
     in_place = any(isinstance(source, Path) and source.resolve() == into.resolve() for source in sources)
-    placed = place(outcome, refreshing.staging, store, replaces=in_place)
-    if outcome.is_complete:
-        refreshing.staging.clear()
-    return placed
+    return place(outcome, refreshing.staging, store, replaces=in_place)
 
 
 def _end(outcome: "Outcome", found: "Diff | None", placed: "Placed", console: "Console", into: Path) -> None:
@@ -292,25 +184,3 @@ def _end(outcome: "Outcome", found: "Diff | None", placed: "Placed", console: "C
         lines.append("The same command asks what is missing, and nothing twice.")
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
-
-
-def _told(outcome: "Outcome", placed: "Placed") -> dict[str, Any]:
-    """What came of it, for programs."""
-    return {
-        "asked": outcome.asked,
-        "known": outcome.known,
-        "spent": outcome.spent or None,
-        "written": placed.written,
-        "unchanged": placed.unchanged,
-        "removed": placed.removed,
-        "waiting": placed.waiting,
-        "left": [{"name": f"{one.name}.json", "reason": one.reason} for one in outcome.plan.left],
-        "failed": [{"name": f"{name}.json", "reason": reason} for name, reason in outcome.failed.items()],
-        "unasked": [f"{name}.json" for name in outcome.unasked],
-        "stopped": outcome.stopped or None,
-        "as_recorded": [
-            {"name": f"{name}.json", "quotes": f"{other}.json", "reason": reason}
-            for name, done in outcome.done.items()
-            for other, reason in done.followed.misfits.items()
-        ],
-    }

@@ -38,17 +38,39 @@ def cost_of(request: Request, recorded: Exchange, prices: Prices | None, share: 
     """What asking ``request`` may take, by what its recording took. ``share`` is the part of the price that is paid."""
     response = settled(recorded.response)
     model = request.model or deployment_of(request.path)
-    figures = figures_of(response, model=model, prices=prices)
+    used = figures_of(response)
     is_free = request.method != "POST" or endpoint_of(request.path) in _FREE
-    is_guessed = not is_free and not (figures.input or figures.output)
-    if is_guessed:
-        tokens_in, tokens_out = _guessed(request.body, response)
-        cost = prices.cost(model, input=tokens_in, output=tokens_out) if prices else None
-        figures = replace(NOTHING, input=tokens_in, output=tokens_out, cost=cost)
-    figures = replace(figures, seconds=None, first_byte=None)
-    if figures.cost is not None:
-        figures = replace(figures, cost=figures.cost * share)
+    tokens_in, tokens_out, is_guessed = used.input, _within_limit(used.output, recorded.request, request), False
+    if not is_free and not (used.input or used.output):
+        (tokens_in, tokens_out), is_guessed = _guessed(request.body, response), True
+    cost = None
+    if prices is not None and (tokens_in or tokens_out):
+        cost = prices.cost(model, input=tokens_in, output=tokens_out, cached=used.cached)
+    figures = replace(
+        NOTHING,
+        input=tokens_in,
+        output=tokens_out,
+        cached=used.cached,
+        cost=None if cost is None else cost * share,
+    )
+    is_guessed |= tokens_out > used.output
     return Cost((endpoint_of(request.path), model), figures, is_guessed, is_free)
+
+
+def _within_limit(output: int, before: Request, now: Request) -> int:
+    """The tokens that an answer may take under another limit than the one that it was recorded with."""
+    old, new = _limit(before.body), _limit(now.body)
+    if new is not None and output > new:
+        return new
+    if old is not None and output >= old and new != old:
+        # It was cut off then.
+        return max(output, _USUAL_OUTPUT) if new is None else new
+    return output
+
+
+def _limit(body: Json) -> int | None:
+    limits = [body[name] for name in _LIMITS if isinstance(body, dict) and type(body.get(name)) is int]
+    return min(limits, default=None)
 
 
 def spent_on(exchange: Exchange, expected: Cost, prices: Prices | None, share: float = 1.0) -> float:
@@ -64,10 +86,10 @@ def spent_on(exchange: Exchange, expected: Cost, prices: Prices | None, share: f
 def _guessed(body: Json, response: Response) -> tuple[int, int]:
     """Tokens in and out of an exchange that tells none."""
     asked = len(json.dumps(body, ensure_ascii=False)) // _CHARACTERS_PER_TOKEN
-    limits = [body[name] for name in _LIMITS if isinstance(body, dict) and type(body.get(name)) is int]
+    limit = _limit(body)
     said = len(json.dumps(response.body, ensure_ascii=False)) // _CHARACTERS_PER_TOKEN
     usual = said if response.status < 400 and said else _USUAL_OUTPUT
-    return asked, min([usual, *limits])
+    return asked, usual if limit is None else min(usual, limit)
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from harness.recording.model import Json, Request, Response
 from harness.recording.pieces import Editor, edited
 from harness.recording.placeholders import editor
-from harness.recording.quoting import Quote, dialogue, is_long
+from harness.recording.quoting import Quote, dialogue, is_long, spots
 from harness.recording.speaking import spoken_anew
-from harness.recording.spoken import Call, Said, answered_calls, said
+from harness.recording.spoken import Call, Said, answered_calls, is_unique, said
 
 Both = tuple[Response, Response]
 """The recorded answer and the new one."""
@@ -38,10 +38,14 @@ class Followed:
 
 @dataclass(slots=True)
 class _Exchanged:
-    """What stands for what: ids and long texts of the recorded answers, and those of the new ones."""
+    """What stands for what: ids and long texts of the recorded answers, and those of the new ones.
+
+    ``calls`` has the ids of calls by the recording that made them: short ones mean others in another turn.
+    """
 
     ids: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    calls: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def follow(request: Request, quotes: Sequence[Quote], answers: Mapping[str, Both]) -> Followed:
@@ -67,6 +71,7 @@ def follow(request: Request, quotes: Sequence[Quote], answers: Mapping[str, Both
         taken.append(name)
         loose += [f"the result of {one} stands for {two}" for one, two in fitting if one.arguments != two.arguments]
         _note(now, old, new, fitting)
+        now.calls[name] = {one.id: two.id for one, two in fitting if one.id and two.id}
     spoken = [quote for quote in quotes if quote.start is not None and quote.name in taken]
     changed = _changed(request, now, spoken, sides)
     return Followed(changed, tuple(taken), tuple(same), misfits, tuple(loose))
@@ -74,7 +79,7 @@ def follow(request: Request, quotes: Sequence[Quote], answers: Mapping[str, Both
 
 def _note(now: _Exchanged, old: Said, new: Said, fitting: Sequence[tuple[Call, Call]]) -> None:
     now.ids |= {id: new.ids[where] for where, id in old.ids.items() if where in new.ids}
-    now.ids |= {one.id: two.id for one, two in fitting if one.id and two.id}
+    now.ids |= {one.id: two.id for one, two in fitting if is_unique(one.id) and two.id}
     for one, two in zip(old.spoken, new.spoken, strict=False):
         if is_long(one.text) and two.text and one.text != two.text:
             now.texts[one.text] = two.text
@@ -125,6 +130,9 @@ def _changed(
     body = _exchanged(copy.deepcopy(request.body), now, editor(now.texts) if now.texts else None)
     items, recorded = dialogue(body), dialogue(request.body)
     for quote in sorted(spoken, key=lambda one: -(one.start or 0)):
+        next_turn = min((spot.start for spot in spots(recorded) if spot.start >= quote.end), default=len(recorded))
+        results = _Exchanged(now.calls[quote.name])
+        items[quote.end : next_turn] = [_exchanged(item, results, None) for item in items[quote.end : next_turn]]
         new = sides[quote.name][1]
         part = new.parts[quote.choice if quote.choice < len(new.parts) else 0] if new.parts else None
         items[quote.start : quote.end] = spoken_anew(recorded[quote.start : quote.end], new.kind, part)

@@ -21,6 +21,11 @@ _UNIQUE = 12
 """Shorter ids of calls (``call_1``) are counted anew in each dialogue."""
 
 
+def is_unique(id: str) -> bool:
+    """Whether the id of a call is one that no other call will have."""
+    return len(id) >= _UNIQUE
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A tool that was called. ``id`` is empty where the API has none."""
@@ -49,7 +54,7 @@ class Spoken:
     def ids(self) -> tuple[str, ...]:
         """The ids of the calls; none unless each has one that no other call will have."""
         ids = tuple(call.id for call in self.calls)
-        return ids if all(len(id) >= _UNIQUE for id in ids) else ()
+        return ids if all(map(is_unique, ids)) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,10 @@
-"""New answers put where they belong, each file in one atomic rename: by whole tests, so that all of a test is new."""
+"""New answers put where they belong, each file in one atomic rename: by whole tests, so that all of a test is new.
 
-from dataclasses import dataclass, field
+What is to be done is written down first. Whoever is killed in the middle of it leaves that to the next run, which
+carries it out before it reads anything.
+"""
+
+from dataclasses import asdict, dataclass, field
 
 from harness.recording.key import parse_stem, recording_name
 from harness.refresh.wanted import NEW, Outcome
@@ -10,53 +14,72 @@ from harness.stores.staging import Staging
 
 @dataclass(slots=True)
 class Placed:
-    """What came of it: how many files are new, say the same as before, went, and were kept back for their test."""
+    """What came of it: how many files are new, say the same as before, went, and were kept back for their test.
+
+    ``is_complete`` when every step of the plan is among them.
+    """
 
     written: int = 0
     unchanged: int = 0
     removed: int = 0
     waiting: int = 0
+    is_complete: bool = False
 
 
 @dataclass(slots=True)
-class _Whole:
-    """Steps that only make sense together: the new names, by their places, and the names that they replace."""
+class _Work:
+    """What is to be placed: names in the staging by where they go, and the names that they replace, if any."""
 
-    new: dict[str, str] = field(default_factory=dict)
-    old: set[str] = field(default_factory=set)
+    targets: dict[str, str] = field(default_factory=dict)
+    old: list[str] = field(default_factory=list)
+    waiting: int = 0
+    is_complete: bool = False
 
 
 def place(outcome: Outcome, staging: Staging, store: RecordingStore, *, replaces: bool) -> Placed:
     """Put the answers of every whole that is complete into ``store``. Raises RecordingError.
 
-    With ``replaces`` the recorded ones were in that store, and go where a new one has another name.
+    With ``replaces`` the recorded ones were in that store, and go where a new one has another name. When nothing is
+    missing, the staging goes.
     """
-    placed, wholes = Placed(), []
+    work = _Work(is_complete=outcome.is_complete)
     for names in outcome.plan.wholes:
         ready = [outcome.done[name] for name in names if name in outcome.done]
         if len(ready) < len(names):
-            placed.waiting += len(ready)
+            work.waiting += len(ready)
             continue
-        whole = _Whole(old=set(names))
+        work.old += names if replaces else ()
         for done in ready:
             folder = done.step.name.rpartition("/")[0]
-            whole.new[f"{folder}/{done.name}" if folder else done.name] = done.name
-        wholes.append(whole)
-    for whole in wholes:
-        # The first of a sequence goes first: whoever is killed here leaves one without a gap.
-        for target, name in sorted(whole.new.items(), key=lambda row: parse_stem(row[0])):
-            exchange = staging.load(f"{NEW}/1", name)
-            assert exchange is not None
+            work.targets[f"{folder}/{done.name}" if folder else done.name] = done.name
+    staging.keep_placing(asdict(work))
+    return _carried_out(work, staging, store)
+
+
+def finish(staging: Staging, store: RecordingStore) -> Placed | None:
+    """Carry out what a run that was killed had begun to place; None where there is no such thing."""
+    kept = staging.placing()
+    return None if kept is None else _carried_out(_Work(**kept), staging, store)
+
+
+def _carried_out(work: _Work, staging: Staging, store: RecordingStore) -> Placed:
+    placed = Placed(waiting=work.waiting, is_complete=work.is_complete)
+    # The first of a sequence goes first: whoever is killed here leaves one without a gap.
+    for target, name in sorted(work.targets.items(), key=lambda row: parse_stem(row[0])):
+        exchange = staging.load(f"{NEW}/1", name)
+        if exchange is not None:  # Else it was placed before, and the staging was on its way out.
             written = store.save(exchange, target)
             placed.written += written
             placed.unchanged += not written
-    if replaces:
-        new = {target for whole in wholes for target in whole.new}
-        kept = {_placed_as(target, store) for target in new}
-        gone = sorted((name for whole in wholes for name in whole.old - kept if store.has(name)), key=parse_stem)
-        for name in reversed(gone):
+    kept = {_placed_as(target, store) for target in work.targets}
+    for name in sorted(set(work.old) - kept, key=parse_stem, reverse=True):
+        if store.has(name):
             store.remove(name)
             placed.removed += 1
+    if work.is_complete:
+        staging.clear()
+    else:
+        staging.drop_placing()
     return placed
 
 

@@ -48,8 +48,8 @@ class Refresh:
         return Run(self.plan, self.wanted, Means(self.upstream, self.redactor, batches), self.staging)
 
     def upstreams(self) -> list[str]:
-        """Who is asked, in the order of the plan."""
-        return list(dict.fromkeys(self.upstream.provider(call) for call in self._calls()))
+        """Who is asked, for each step of the plan."""
+        return [self.upstream.provider(call) for call in self._calls()]
 
     def _calls(self) -> list[Call]:
         return [call_of(self.wanted.changes.apply(step.request)) for step in self.plan.steps]

@@ -42,6 +42,13 @@ class Run:
         Raises SettingsError for a change that a request has no place for.
         """
         found, known = Estimate(), 0
+        for step, request, exchange in self._look():
+            known += exchange is not None
+            found.add([] if exchange is not None else [self._cost(step, request)])
+        return found, known
+
+    def _look(self) -> Iterator[tuple[Step, Request, Exchange | None]]:
+        """Every request, as far as it is known yet, with the answer that an earlier run had."""
         done: dict[str, Done] = {}
         self._name_fixed()
         for step in self._plan.steps:
@@ -50,14 +57,10 @@ class Run:
             for part, request in self._parts(step, followed.request if followed else step.request):
                 name_of_it = self._control_name(step) if part.startswith(CONTROL) else name
                 exchange = self._staging.load(part, name_of_it) if name_of_it else None
-                if exchange is None:
-                    found.add([self._cost(step, request)])
-                else:
-                    known += 1
-                    if part == f"{NEW}/1" and followed:
-                        done[step.name] = Done(step, name, exchange, followed)
+                if exchange is not None and part == f"{NEW}/1" and followed:
+                    done[step.name] = Done(step, name, exchange, followed)
+                yield step, request, exchange
         self._names, self._controls, self._given = Names(), Names(), {}
-        return found, known
 
     def _parts(self, step: Step, request: Request) -> Iterator[tuple[str, Request]]:
         """Every request of a step, each with the part of the staging where its answer goes."""
@@ -111,6 +114,10 @@ class Run:
     async def ask_all(self, asker: Asker, telling: Telling) -> Outcome:
         """Ask every step that can be asked."""
         self._telling = telling
+        # What was spent before counts from the start: the budget is one for all runs.
+        for step, request, exchange in self._look():
+            if exchange is not None:
+                self._outcome.spent += self._price(exchange, self._cost(step, request))
         self._name_fixed()
         self._total = sum(len(list(self._parts(step, step.request))) for step in self._plan.steps)
         tasks: dict[str, asyncio.Task[None]] = {}
@@ -156,7 +163,7 @@ class Run:
         known = await asyncio.to_thread(self._staging.load, part, name)
         if known is not None:
             outcome.known += 1
-            self._count(known, expected)
+            self._tell()
             return known
         in_batch = self._means.batches is not None and is_batchable(request)
         try:
@@ -165,7 +172,7 @@ class Run:
             async with self._free:
                 return await self._asked(part, name, request, asker, expected)
         except Refused as error:
-            outcome.stopped = outcome.stopped or error.message
+            outcome.stopped = outcome.stopped or " ".join(filter(None, (error.message, error.hint)))
             return None
         except HarnessError as error:
             outcome.failed[step.name] = error.message
@@ -190,7 +197,8 @@ class Run:
         await asyncio.shield(asyncio.to_thread(self._staging.save, part, name, exchange))
         self._failures = 0
         self._outcome.asked += 1
-        self._count(exchange, expected)
+        self._outcome.spent += self._price(exchange, expected)
+        self._tell()
         return exchange
 
     def _is_admitted(self, expected: float) -> bool:
@@ -200,9 +208,11 @@ class Run:
             outcome.stopped = f"the budget of {budget:g} is used up, as far as it goes"
         return not outcome.stopped
 
-    def _count(self, exchange: Exchange, expected: Cost) -> None:
+    def _price(self, exchange: Exchange, expected: Cost) -> float:
+        return spent_on(exchange, expected, self._wanted.prices, self._share(exchange.request))
+
+    def _tell(self) -> None:
         outcome = self._outcome
-        outcome.spent += spent_on(exchange, expected, self._wanted.prices, self._share(exchange.request))
         self._telling.progress(outcome.asked + outcome.known, self._total, outcome.spent)
 
 

@@ -1,11 +1,11 @@
 """What a refresh will take and what came of it, for people: made for 80 columns, and for pipes."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +13,7 @@ from harness.recording.diff import Diff
 from harness.recording.estimate import Estimate
 from harness.recording.figures import Figures
 from harness.recording.following import Followed
+from harness.recording.format import file_url
 from harness.recording.refresh import Plan
 from harness.report.wording import plural, short_name, visible
 
@@ -26,16 +27,20 @@ def money(amount: float, currency: str) -> str:
 
 
 def print_estimate(
-    plan: Plan, estimate: Estimate, console: Console, *, known: int, upstreams: Iterable[str], currency: str
+    plan: Plan, estimate: Estimate, console: Console, *, known: int, upstreams: Sequence[str], currency: str
 ) -> None:
-    """Print how many requests go where, what they may take, and what is to be known before."""
+    """Print how many requests go where, what they may take, and what is to be known before.
+
+    ``upstreams`` are those who are asked, one for each step.
+    """
     asked = plural(len(plan.steps), "recording")
-    to = ", ".join(upstreams)
+    to = ", ".join(dict.fromkeys(upstreams))
     console.print(Text(f"{asked}, {plural(estimate.requests, 'request')}{f' to {to}' if to else ''}", style="bold"))
     if estimate.rows:
         console.print(_table(estimate, currency))
-    for line in _beforehand(plan, estimate, known):
-        console.print(Padding(Text(visible(line), overflow="fold"), (0, 0, 0, 2), expand=False))
+    for line in (*_moved(plan, upstreams), *_beforehand(plan, estimate, known)):
+        wrapped = textwrap.wrap(visible(line), console.width - 4, break_on_hyphens=False)
+        console.print(Text("  " + "\n    ".join(wrapped)), soft_wrap=True)
 
 
 def _table(estimate: Estimate, currency: str) -> Table:
@@ -57,6 +62,17 @@ def _figures(figures: Figures, currency: str, *, guessed: bool) -> list[str]:
     mark = "~" if guessed else ""
     tokens = [f"{mark}{number:,}" for number in (figures.input, figures.output)]
     return [*tokens, "" if figures.cost is None else mark + money(figures.cost, currency)]
+
+
+def _moved(plan: Plan, upstreams: Sequence[str]) -> Iterator[str]:
+    """Recordings that somebody else answered before, as far as files tell."""
+    pairs = [
+        (file_url(step.exchange.provider, ""), file_url(upstream, ""))
+        for step, upstream in zip(plan.steps, upstreams, strict=True)
+    ]
+    for (before, now), count in Counter(pairs).items():
+        if before != now:
+            yield f"{plural(count, 'recording')} answered by {before} before, {now} is asked now (--upstream)"
 
 
 def _beforehand(plan: Plan, estimate: Estimate, known: int) -> Iterator[str]:
@@ -98,6 +114,11 @@ def followed_lines(followed: Mapping[str, Followed]) -> Iterator[str]:
         yield f"{plural(taken, 'later turn')} asked with the new answers in the place of the recorded ones"
     if same:
         yield f"{plural(same, 'later turn')} asked as recorded, for the earlier answers came back the same"
+    loose = [(name, words) for name, one in followed.items() for words in one.loose]
+    for name, words in loose[:_SHOWN_REASONS]:
+        yield f"{short_name(name)}: {words}"
+    if len(loose) > _SHOWN_REASONS:
+        yield f"and {len(loose) - _SHOWN_REASONS} more results that stand for another call"
     misfits = {name: one for name, one in followed.items() if one.misfits}
     for name, one in list(misfits.items())[:_SHOWN_REASONS]:
         why = "; ".join(dict.fromkeys(one.misfits.values()))

@@ -19,6 +19,7 @@ from harness.stores.reading import exchange_of
 FOLDER = ".refresh"
 
 _BATCHES = "batches.json"
+_PLACING = "placing.json"
 
 
 class Staging:
@@ -47,6 +48,19 @@ class Staging:
     def keep_batches(self, rows: Sequence[dict[str, Json]]) -> None:
         self._write(_BATCHES, json.dumps(list(rows), indent=2) + "\n")
 
+    def placing(self) -> dict[str, Json] | None:
+        """What was begun to be put in place; None where that was not begun, or was done."""
+        with suppress(OSError, ValueError):
+            kept = json.loads((self.root / _PLACING).read_text("utf-8"))
+            return kept if isinstance(kept, dict) else None
+        return None
+
+    def keep_placing(self, work: dict[str, Json]) -> None:
+        self._write(_PLACING, json.dumps(work, indent=2) + "\n")
+
+    def drop_placing(self) -> None:
+        (self.root / _PLACING).unlink(missing_ok=True)
+
     def _write(self, name: str, text: str) -> None:
         path = self.root / name
         try:
@@ -68,7 +82,10 @@ class Staging:
         """Forget what was asked. Raises RecordingError when the disk refuses."""
         try:
             if self.root.exists():
-                shutil.rmtree(self.root)
+                # What was still to be placed goes last: killed in between, it is carried out again, to no harm.
+                for path in sorted(self.root.iterdir(), key=lambda path: path.name == _PLACING):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                self.root.rmdir()
         except OSError as error:
             raise RecordingError(
                 f"{self.root} could not be removed: {error.strerror}", hint="Mend the permissions."

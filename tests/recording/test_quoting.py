@@ -4,7 +4,7 @@ import copy
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.recording.chunks import split
@@ -85,6 +85,18 @@ def test_an_answer_that_does_not_fit_leaves_the_turn_as_recorded(new: Json, why:
     assert why in found.misfits["a"]
 
 
+def test_new_calls_without_results_do_not_fit_and_calls_that_are_no_more_are_gone() -> None:
+    plain = {
+        "a": chat([user("?")], assistant("Sunny.")),
+        "b": chat([user("?"), assistant("Sunny."), user("!")], assistant("")),
+    }
+    assert "no recorded result" in followed(assistant(None, ROME), plain).misfits["a"]
+
+    # A client that asks its user before it runs a tool.
+    called = {"a": TURNS["a"], "b": chat([user("Weather?"), assistant(None, ROME), user("Stop!")], assistant("Fine."))}
+    assert followed(assistant("Sunny."), called).request.body["messages"][1] == assistant("Sunny.")
+
+
 def test_an_error_fits_nowhere() -> None:
     failed = Response({"error": {"message": "no"}}, status=400)
     found = follow(TURNS["b"].request, quotes_of(TURNS)["b"], {"a": (TURNS["a"].response, failed)})
@@ -103,6 +115,38 @@ def test_parallel_calls_are_told_apart_by_their_arguments() -> None:
     messages = followed(new, turns).request.body["messages"]
 
     assert messages[2:] == [result("call_1_new_rome", "sun"), result("call_1_new_oslo", "snow")]
+
+
+def test_short_ids_that_every_turn_counts_anew() -> None:
+    def weather(city: str) -> Json:
+        return assistant(None, call("call_1", "weather", city=city))
+
+    first = [user("Rome?")]
+    second = [*first, weather("Rome"), result("call_1", "sun"), assistant("Sun."), user("Oslo?")]
+    third = [*second, weather("Oslo"), result("call_1", "snow")]
+    turns = {
+        "a": chat(first, weather("Rome")),
+        "b": chat(second, weather("Oslo")),
+        "c": chat(third, assistant("Snow.")),
+    }
+    new = {
+        "a": (turns["a"].response, completion(assistant(None, call("call_new_rome", "weather", city="Rome")))),
+        "b": (turns["b"].response, completion(assistant(None, call("call_new_oslo", "weather", city="Oslo")))),
+    }
+
+    messages = follow(turns["c"].request, quotes_of(turns)["c"], new).request.body["messages"]
+
+    assert [message["tool_call_id"] for message in messages if message["role"] == "tool"] == [
+        "call_new_rome",
+        "call_new_oslo",
+    ]
+
+
+def test_what_an_answer_only_repeats_is_no_quote_of_it() -> None:
+    text = "A long text that somebody gave to both of them to read."
+    turns = {"a": chat([user(text)], assistant(text)), "b": chat([user(f"Sum up: {text}")], assistant("Short."))}
+
+    assert quotes_of(turns) == {}
 
 
 def test_a_stream_is_quoted_like_a_whole() -> None:
@@ -232,14 +276,18 @@ def test_ids_of_conversations_are_followed_into_paths() -> None:
 
 
 TEXTS = st.sampled_from(["", "OK", "Yes.", "A text that is long enough to be found wherever it may stand."])
-MESSAGES = st.lists(st.one_of(TEXTS.map(user), TEXTS.map(assistant), st.just(assistant(None, ROME))), max_size=5)
+MESSAGES = st.lists(st.one_of(TEXTS.map(user), TEXTS.map(assistant), st.just(assistant(None, ROME))), max_size=4)
 SCOPES = st.sampled_from([None, SCOPE, "tests/test_b.py::test_b"])
 EXCHANGES = st.dictionaries(
     st.sampled_from("abcdefgh"),
     st.builds(chat, MESSAGES, st.one_of(TEXTS.map(assistant), st.just(assistant(None, ROME))), SCOPES),
+    max_size=6,
 )
+LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine takes its time to make examples."""
 
 
+@LAW
 @given(EXCHANGES)
 def test_what_quotes_what_has_no_circles_and_stays_within_its_test(exchanges: dict[str, Exchange]) -> None:
     quotes = quotes_of(exchanges)
@@ -252,6 +300,7 @@ def test_what_quotes_what_has_no_circles_and_stays_within_its_test(exchanges: di
         assert {exchanges[quote.name].request.scope for quote in found} == {exchanges[name].request.scope}
 
 
+@LAW
 @given(EXCHANGES)
 def test_an_answer_that_came_back_the_same_changes_no_request(exchanges: dict[str, Exchange]) -> None:
     for name, found in quotes_of(exchanges).items():
@@ -264,6 +313,7 @@ def test_an_answer_that_came_back_the_same_changes_no_request(exchanges: dict[st
         assert follow(request, found, both) == Followed(request, same=tuple(both))
 
 
+@LAW
 @given(EXCHANGES, TEXTS.map(assistant))
 def test_the_request_that_was_recorded_is_never_changed_in_place(exchanges: dict[str, Exchange], new: Json) -> None:
     before = copy.deepcopy(exchanges)

@@ -20,7 +20,7 @@ from harness.recording.pairing import Match
 from harness.recording.prices import parse_prices
 from harness.recording.refresh import Names, plan
 from harness.recording.variation import variation
-from tests.recording.test_quoting import EXCHANGES, TURNS, assistant, chat, user
+from tests.recording.test_quoting import EXCHANGES, LAW, TURNS, assistant, chat, user
 
 PRICES = parse_prices({"m": {"input": 1, "output": 10}}, "prices")
 KEY = "3fa9" + "0" * 60
@@ -33,6 +33,7 @@ def request(method: str = "POST", path: str = "/v1/chat/completions", body: Json
 # The plan.
 
 
+@LAW
 @given(EXCHANGES, st.booleans())
 def test_everything_is_asked_or_left_and_what_is_quoted_comes_first(
     exchanges: dict[str, Exchange], frozen: bool
@@ -106,6 +107,7 @@ VALUES = st.recursive(
 )
 
 
+@LAW
 @given(st.dictionaries(st.text(min_size=1, max_size=5).filter(lambda name: not name.startswith("__")), VALUES))
 def test_a_json_body_is_sent_as_it_is(body: Json) -> None:
     raw, content_type = sent_body(body, JSON_TYPE)
@@ -113,6 +115,7 @@ def test_a_json_body_is_sent_as_it_is(body: Json) -> None:
     assert request_body(raw, content_type) == body
 
 
+@LAW
 @given(st.lists(st.tuples(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(alphabet="ab\r\nü-", max_size=8))))
 def test_a_form_without_files_is_sent_as_it_is(fields: list[tuple[str, str]]) -> None:
     body = {MULTIPART: [{"name": name, "value": value} for name, value in fields]}
@@ -187,6 +190,23 @@ def test_the_estimate_is_what_it_took_at_the_price_of_the_new_model() -> None:
     assert estimate.total.cost == pytest.approx(1.5 * (1000 * 1 + 100 * 10) / 1e6)
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "expected"), [(100, 100, 100), (100, 30, 30), (100, 400, 400), (200, 400, 100), (100, None, 500)]
+)
+def test_another_limit_makes_another_answer(before: int, now: int | None, expected: int) -> None:
+    recorded = chat([user("Hi")], assistant("Hello"))
+    usage = {"prompt_tokens": 1, "completion_tokens": 100}
+    body = {**recorded.request.body, "max_tokens": before}
+    recorded = replace(
+        recorded,
+        request=replace(recorded.request, body=body),
+        response=replace(recorded.response, body={**recorded.response.body, "usage": usage}),
+    )
+    asked = replace(recorded.request, body=body | {"max_tokens": now})
+
+    assert cost_of(asked, recorded, PRICES).figures.output == expected
+
+
 def test_without_tokens_characters_are_counted_and_a_limit_holds() -> None:
     recorded = chat([user("word " * 400)], assistant("word " * 400))
     limited = replace(recorded.request, body={**recorded.request.body, "max_tokens": 7})
@@ -227,6 +247,7 @@ def test_a_difference_is_larger_when_no_side_differs_from_itself_as_much(
     assert variation(answers(*old), answers(*new), compared).is_larger is larger
 
 
+@LAW
 @given(st.lists(st.sampled_from(["a b c", "a b d", "x"]), min_size=1, max_size=3))
 def test_a_model_that_answers_as_before_never_differs_more_than_from_itself(texts: list[str]) -> None:
     assert not variation(answers(*texts), answers(*texts), compared).is_larger

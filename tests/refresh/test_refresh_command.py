@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.main import cli
 from harness.recording.model import MULTIPART, Exchange, Request, Response
+from harness.stores.directory import DirectoryStore
 from tests.refresh.recorded import answered, assistant, completion, record, refresh, texts, user, write
 from tests.scripted_upstream import ScriptedUpstream, chunk, http, scripted, stream
 
@@ -131,6 +134,24 @@ def test_a_turn_that_the_new_answer_does_not_lead_to_is_asked_as_recorded_and_sa
     assert "asked as recorded, the new answer before it does not fit" in result.stderr
 
 
+def test_a_result_that_stands_for_another_call_is_remarked(tmp_path: Path) -> None:
+    def called(city: str) -> list[dict[str, Any]]:
+        function = {"name": "weather", "arguments": json.dumps({"city": city})}
+        return [{"id": "call_0000000001", "type": "function", "function": function}]
+
+    first = Request("POST", "/v1/chat/completions", {"model": "m", "messages": [user("one")]}, SCOPE)
+    write(tmp_path / "recordings", Exchange(first, Response(completion("", tool_calls=called("Rome")))))
+    turns = [user("one"), {"role": "assistant", "content": "", "tool_calls": called("Rome")},
+             {"role": "tool", "tool_call_id": "call_0000000001", "content": "sunny"}]  # fmt: skip
+    record(tmp_path / "recordings", turns, "It is sunny.", SCOPE)
+    new = http(json.dumps(completion("", tool_calls=called("Oslo"))).encode())
+    with scripted(http(b"{}"), new, answered("It is sunny.")) as upstream:
+        result = refresh(upstream.url)
+
+    remark = " ".join(result.stderr.split())
+    assert 'the result of weather({"city": "Rome"}) stands for weather({"city": "Oslo"})' in remark
+
+
 def test_sequences_streams_and_other_endpoints(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     names = [record(folder, [user("rome")], f"{number}", SCOPE, number, stream=True) for number in (1, 2)]
@@ -187,6 +208,43 @@ def test_of_a_test_all_is_replaced_or_nothing(tmp_path: Path) -> None:
 
     assert texts(folder) == ["Oslo.", "Rome."]
     assert "1 waiting for the rest of their test" in result.stderr
+
+
+def test_killed_while_answers_are_put_in_place_the_next_run_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recordings"
+    for temperature in (0, 1):
+        record(folder, [user("rome")], f"{temperature}", "t::a", temperature=temperature)
+    record(folder, [user("oslo")], "Oslo.", "t::b", temperature=1)
+    command = ("--into", folder, "--set", "temperature=0")
+    save = DirectoryStore.save
+    saved: list[str] = []
+
+    def killed(self: DirectoryStore, exchange: Exchange, name: str) -> bool:
+        if len(saved) == 2:
+            raise SystemExit(137)
+        saved.append(name)
+        return save(self, exchange, name)
+
+    with scripted(reply=echo) as upstream:
+        with monkeypatch.context() as patched:
+            patched.setattr(DirectoryStore, "save", killed)
+            assert refresh(upstream.url, *command).exit_code == 137
+        before = len(asked(upstream))
+        result = refresh(upstream.url, *command)
+        assert len(asked(upstream)) == before == 3
+
+    assert (result.exit_code, "is in" in result.stderr) == (0, True)
+    assert texts(folder) == ["oslo m", "rome m", "rome m"]
+    assert not (folder / ".refresh").exists()
+    assert not check(folder)
+
+
+def check(folder: Path) -> str:
+    """What ``harness verify`` finds."""
+    result = CliRunner().invoke(cli, ["verify", str(folder)])
+    return "" if result.exit_code == 0 else result.output
 
 
 def test_a_restart_asks_all_of_it_again(tmp_path: Path) -> None:
