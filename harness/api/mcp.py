@@ -156,16 +156,17 @@ class _Result(BaseModel):
 
 
 def listed_tools(body: Any) -> list[Object]:
-    """The answer to ``tools/list`` as the tools of an ``mcp_list_tools`` item. Raises UpstreamError."""
-    return [
-        {
-            "name": tool.name,
-            "description": tool.description,
-            "input_schema": tool.inputSchema,
-            "annotations": tool.annotations,
-        }
-        for tool in _read(_Listing, body).tools
-    ]
+    """The answer to ``tools/list`` as the tools of an ``mcp_list_tools`` item. Raises UpstreamError.
+
+    What a server does not say is left out: the AI SDK takes no null there.
+    """
+    return [_listed(tool) for tool in _read(_Listing, body).tools]
+
+
+def _listed(tool: _Tool) -> Object:
+    said = {"description": tool.description, "annotations": tool.annotations}
+    shown = {name: value for name, value in said.items() if value is not None}
+    return {"name": tool.name, "input_schema": tool.inputSchema, **shown}
 
 
 def call_result(body: Any) -> tuple[str | None, Object | None]:

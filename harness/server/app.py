@@ -8,7 +8,15 @@ from aiohttp import hdrs, web
 
 from harness.api.errors import error_body
 from harness.errors import DO_NOT_RETRY, HarnessError, InvalidRequest, NotFound
-from harness.server import compaction, conversations, inference, input_tokens, responses, stored_completions
+from harness.server import (
+    compaction,
+    conversations,
+    inference,
+    input_tokens,
+    openai_headers,
+    responses,
+    stored_completions,
+)
 from harness.server.background import Runs
 from harness.server.context import RUNS, SCOPE_PREFIX, SERVICES, Services
 from harness.server.repeats import Repeats
@@ -55,7 +63,7 @@ def make_app(services: Services) -> web.Application:
             app.router.add_route("*", f"{prefix}/{name}/{{rest:(?s:.+)}}", inference.pass_on)
     add(app, "GET", "/health", _health)
     app.router.add_route("*", "/{rest:(?s:.*)}", not_served)
-    app.on_response_prepare.append(_without_clock)
+    app.on_response_prepare.extend([_without_clock, openai_headers.complete])
     app.on_shutdown.append(_finish)
     app.on_cleanup.append(_close)
     return app

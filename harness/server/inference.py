@@ -16,6 +16,7 @@ from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
 from harness.recording.transcript import failure
 from harness.server.context import scope_of, services
+from harness.server.openai_headers import has_request_id, request_id
 from harness.server.repeats import Repeats
 from harness.server.stored_completions import keep
 from harness.server.writer import Writer
@@ -81,7 +82,8 @@ def headers_of(answer: Answer) -> dict[str, str]:
         headers[RECORDING_HEADER] = answer.recording
     if answer.media_type:
         headers["Content-Type"] = answer.media_type
-    return headers
+    seed = answer.recording or answer.body
+    return headers if seed is None or has_request_id(headers) else headers | request_id(seed)
 
 
 def wants_keeping(call: Call) -> bool:

@@ -19,6 +19,7 @@ from harness.server.context import json_body, runs, scope_of, services
 from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
 from harness.server.leases import Keeper, Lease, locked
+from harness.server.openai_headers import local_headers
 from harness.server.writer import Writer
 from harness.stores.protocol import Object, TurnStore
 from harness.turn.machine import Plan
@@ -95,7 +96,7 @@ async def _stream(request: web.Request, driver: Driver, plan: Plan) -> web.Strea
     async def emit(event: dict[str, Any]) -> None:
         if not response.prepared:
             # Only now the backend has begun to answer.
-            response.headers.update(_headers(driver))
+            response.headers.update(_headers(driver) | local_headers(event["response"]["id"]))
         await writer.write(sse.encode_json(event, event["type"]))
 
     await driver.drive(plan, emit)
@@ -218,7 +219,7 @@ async def _found(request: web.Request, response_id: str) -> Object:
 
 async def _follow(request: web.Request, response_id: str, after: int) -> web.StreamResponse:
     """The events of a response in the background that follow number ``after``. A client that leaves stops nothing."""
-    response = web.StreamResponse(headers=_STREAM_HEADERS)
+    response = web.StreamResponse(headers=_STREAM_HEADERS | local_headers(response_id))
     writer = Writer(request, response)
     async with aclosing(runs(request).events(response_id, after)) as events:
         async for event in events:

@@ -8,6 +8,7 @@ from harness.api.compaction import expand
 from harness.api.mcp import error_text
 from harness.errors import InvalidRequest
 from harness.turn.approvals import with_refusals
+from harness.turn.attachments import attach
 from harness.turn.toolbox import chat_name
 
 Item: TypeAlias = dict[str, Any]
@@ -19,15 +20,16 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
     """The messages that say what ``items`` say, in order, after the instructions as a system message.
 
     What the model said in one turn (a text, parallel calls) is one message again; a call of an MCP tool is one with
-    its output, and so is one that was not approved. Reasoning and the calls of hosted tools have no place in a chat
-    completion and are left out. Raises InvalidRequest for content that has none either and that the model would miss.
+    its output, and so is one that was not approved. Pictures and files that tools gave follow in a user's message.
+    Reasoning and the calls of hosted tools have no place in a chat completion and are left out. Raises InvalidRequest
+    for content that has none either and that the model would miss.
     """
     messages: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
     for item in with_refusals(items):
         convert = _CONVERTERS.get(item.get("type", "message"))
         if convert is not None:
             convert(messages, item)
-    return messages
+    return attach(messages)
 
 
 def _add_message(messages: list[Message], item: Item) -> None:

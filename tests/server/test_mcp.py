@@ -104,6 +104,7 @@ def test_a_tool_is_listed_called_and_its_result_told(tmp_path: Path) -> None:
     ]
     listed, called, _ = output(recorded)
     assert [offered["name"] for offered in listed["tools"]] == ["add", "send"]
+    assert all(value is not None for offered in listed["tools"] for value in offered.values())
     assert listed["id"].startswith("mcpl_")
     assert called["id"].startswith("mcp_")
     assert called == ADD | {

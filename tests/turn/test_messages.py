@@ -159,13 +159,20 @@ def test_custom_calls_and_their_outputs() -> None:
     ]
 
 
-def test_an_output_may_have_parts() -> None:
-    image = {"type": "input_image", "image_url": "https://x/a.png", "detail": "auto"}
+def test_pictures_that_tools_gave_follow_behind_their_answers() -> None:
+    picture = {"type": "input_image", "image_url": "https://x/a.png", "detail": "auto"}
+    outputs = [output("a", [text("42")]), output("b", [text("42"), picture]), output("c", [picture])]
 
-    (one, two) = to_messages([output("a", [text("42")]), output("b", [text("42"), image])])
+    one, two, three, attached, last = to_messages([*outputs, message("user", text("Hi"))])
 
     assert one["content"] == "42"
-    assert [part["type"] for part in two["content"]] == ["text", "image_url"]
+    assert [part["type"] for part in two["content"]] == ["text", "text"]
+    assert [message["role"] for message in (one, two, three)] == ["tool"] * 3
+    assert two["content"][1]["text"] == three["content"]
+    assert attached["role"] == "user"
+    kinds = [part.get("text", part["type"]) for part in attached["content"]]
+    assert kinds == ["Given by tool 2:", "image_url", "Given by tool 3:", "image_url"]
+    assert last["content"] == "Hi"
 
 
 def test_reasoning_and_hosted_calls_are_left_out() -> None:
