@@ -73,17 +73,11 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("where", ["flag", "pyproject", "ini", "variable"])
-def test_both_plugins_in_one_run(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, there: Provider, where: str
-) -> None:
+@pytest.mark.parametrize("where", ["flag", "pyproject"])
+def test_both_plugins_in_one_run(pytester: pytest.Pytester, there: Provider, where: str) -> None:
     flags = ["--harness-vcr"] if where == "flag" else []
     if where == "pyproject":
         pytester.makepyprojecttoml("[tool.harness]\nvcr = true")
-    elif where == "ini":
-        pytester.makeini("[pytest]\nharness_vcr = true")
-    elif where == "variable":
-        monkeypatch.setenv("HARNESS_VCR", "1")
 
     result = pytester.runpytest_subprocess("--record-mode=once", *flags)
     result.assert_outcomes(passed=4)
