@@ -22,6 +22,7 @@ SOURCES: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     "responses": ("upstream", "local", '"upstream"', "upstream", "local", "upstream", "local"),
     "record_errors": (True, "no", "true", True, False, True, False),
     "timings": (True, "no", "true", True, False, True, False),
+    "vcr": (True, "no", "true", True, False, True, False),
     "speed": ("1", "0.5", "10", 1.0, 0.5, 10.0, None),
     "state": ("a.db", "b.db", '"c.db"', "a.db", "b.db", "c.db", None),
 }  # fmt: skip

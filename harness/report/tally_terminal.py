@@ -23,7 +23,7 @@ def lines(tally: Tally, *, thing: str, into: str) -> Iterator[str]:
         yield f"Left out {_count(tally.others.total(), 'exchange')} that no model answered ({shown}{more})."
         yield "  --host NAME says that a host is a model provider's."
     if tally.passed_over:
-        yield f"Passed over {_count(tally.passed_over, 'file')} that {'is' if tally.passed_over == 1 else 'are'} of another kind."
+        yield f"Passed over {_count(tally.passed_over, 'file')} of another kind."
     if tally.skipped:
         yield f"Skipped {len(tally.skipped)}, for the reasons above."
 

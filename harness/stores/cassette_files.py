@@ -21,7 +21,7 @@ def cassettes_below(place: Path) -> list[Path]:
 
 
 def is_meant(path: Path, place: Path) -> bool:
-    """Whether a file must be a cassette: it was named itself, or is where cassettes are. Elsewhere it may be anything."""
+    """Whether a file must be a cassette: it was named itself, or is where cassettes are."""
     return path == place or FOLDER in path.absolute().parts
 
 

@@ -119,7 +119,7 @@ def test_nothing_is_overwritten_in_silence() -> None:
     assert "--overwrite replaces it." in text
     assert before == {file: file.read_bytes() for file in Path("kept").iterdir()}
     text = run("import", "cassettes", ".", "--into", "kept", "--overwrite")
-    assert text.splitlines() == ["Wrote 1 recording to kept/.", "Passed over 1 file that is of another kind."]
+    assert text.splitlines() == ["Wrote 1 recording to kept/.", "Passed over 1 file of another kind."]
 
 
 def test_what_cannot_come_in_is_told_with_its_reason() -> None:
