@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.errors import HarnessError, InvalidRequest, NotFound
+from harness.errors import DO_NOT_RETRY, HarnessError, InvalidRequest, NotFound
 
 
 def error_object(error: HarnessError) -> dict[str, Any]:
@@ -39,6 +39,17 @@ def conversation_locked() -> InvalidRequest:
     return InvalidRequest(
         "Another process is currently operating on this conversation. Please retry in a few seconds.",
         code="conversation_locked",
+    )
+
+
+def not_allowed(method: str, path: str, allowed: str) -> InvalidRequest:
+    """A path that is known, and not by this method; ``allowed`` are those it has."""
+    return InvalidRequest(
+        f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?) "
+        f"Allowed: {allowed}.",
+        code="method_not_supported",
+        http_status=405,
+        headers={**DO_NOT_RETRY, "Allow": allowed},
     )
 
 

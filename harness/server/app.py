@@ -1,13 +1,14 @@
 """The application: every route, with and without a scope in its path, and one middleware that renders errors."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import hdrs, web
 
-from harness.api.errors import error_body
-from harness.errors import DO_NOT_RETRY, HarnessError, InvalidRequest, NotFound
+from harness.api.errors import error_body, not_allowed
+from harness.errors import HarnessError, InvalidRequest, NotFound
 from harness.server import (
     compaction,
     conversations,
@@ -15,6 +16,7 @@ from harness.server import (
     input_tokens,
     openai_headers,
     responses,
+    sockets,
     stored_completions,
 )
 from harness.server.background import Runs
@@ -27,6 +29,7 @@ LOCAL_ROUTES: list[tuple[str, str, Handler]] = [
     *stored_completions.ROUTES,
     *conversations.ROUTES,
     *responses.ROUTES,
+    *sockets.ROUTES,
     *input_tokens.ROUTES,
     *compaction.ROUTES,
 ]
@@ -50,6 +53,7 @@ def make_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[SERVICES] = services
     app[RUNS] = Runs(services.state)
+    app[sockets.OPEN] = set()
     app[inference.REPEATS] = Repeats(inference.headers_of)
     routes = ROUTES if services.local_responses else inference.ROUTES
     not_served = _not_served(_summary((method, path) for method, path, _ in routes))
@@ -87,7 +91,7 @@ async def _without_clock(_: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _finish(app: web.Application) -> None:
-    await app[RUNS].close()
+    await asyncio.gather(sockets.close(app), app[RUNS].close())
 
 
 async def _close(app: web.Application) -> None:
@@ -108,13 +112,7 @@ def _not_served(served: str) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         methods = await _methods(request)
         if methods:
-            raise InvalidRequest(
-                f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different HTTP "
-                f"method?) Allowed: {methods}.",
-                code="method_not_supported",
-                http_status=405,
-                headers={**DO_NOT_RETRY, "Allow": methods},
-            )
+            raise not_allowed(request.method, request.path, methods)
         raise NotFound(
             f"Unknown request URL: {request.method} {request.path}.",
             hint=f"Served here: {served}; and what the backend answers below /v1. A base URL ends in /v1.",

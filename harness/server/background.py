@@ -19,6 +19,10 @@ from harness.stores.protocol import Object, StateStore
 GRACE_SECONDS = 4.0
 """How long what runs may take to finish once the server is told to stop."""
 
+HEAD_START_SECONDS = 0.1
+"""How long a run is queued. One that is cancelled at once has asked nobody: so it is in record mode, and in replay,
+where the whole turn would be over before a client could say so."""
+
 POLL_SECONDS = 0.2
 """How often the state is asked for news of a run; what this server's own runs do is known at once."""
 
@@ -94,6 +98,8 @@ class Run:
             self._unwritten.append(event)
             if self._writing is None or self._writing.done():
                 self._writing = asyncio.create_task(self._write())
+        if event["type"] == "response.queued":
+            await asyncio.sleep(HEAD_START_SECONDS)
 
     async def _begin(self, created: Object) -> None:
         response = created["response"]

@@ -1,8 +1,9 @@
 """``/v1/responses``: create, whole, streamed, in the background; retrieve, cancel, delete, list input items."""
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
@@ -25,6 +26,9 @@ from harness.stores.protocol import Object, TurnStore
 from harness.turn.machine import Plan
 from harness.turn.messages import Item
 
+Known: TypeAlias = Mapping[str, tuple[Object, list[Item]]]
+"""Responses by their ids, each with the items before its output."""
+
 _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 
 
@@ -33,8 +37,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     wanted = parse_create(await json_body(request), services(request).upstream_parameters)
     if wanted.background:
         return await _in_background(request, wanted)
-    async with _conversation(request, wanted) as taken:
-        plan, driver = await _begin(request, wanted, Keeper(services(request).state, taken))
+    async with held_conversation(request, wanted) as taken:
+        plan, driver = await begin(request, wanted, Keeper(services(request).state, taken))
         if wanted.stream:
             return await _stream(request, driver, plan)
         response = await driver.drive(plan, _nowhere)
@@ -47,8 +51,8 @@ async def _in_background(request: web.Request, wanted: CreateResponse) -> web.St
     """Have the server run the turn; what is wrong before it begins is an HTTP error all the same."""
 
     async def work(run: Run) -> None:
-        async with _conversation(request, wanted) as run.conversation:
-            plan, driver = await _begin(request, wanted, run)
+        async with held_conversation(request, wanted) as run.conversation:
+            plan, driver = await begin(request, wanted, run)
             run.input_items = [*plan.history, *plan.input_items]
             await driver.drive(plan, run.emit)
 
@@ -56,16 +60,19 @@ async def _in_background(request: web.Request, wanted: CreateResponse) -> web.St
     return await _follow(request, created["id"], -1) if wanted.stream else web.json_response(created)
 
 
-def _conversation(request: web.Request, wanted: CreateResponse) -> AbstractAsyncContextManager[Lease | None]:
+def held_conversation(request: web.Request, wanted: CreateResponse) -> AbstractAsyncContextManager[Lease | None]:
     """The conversation, for this turn alone: from before its items are read until the turn's are appended."""
     if wanted.conversation_id is not None and not is_id(wanted.conversation_id):
         raise not_found("Conversation", wanted.conversation_id)
     return locked(services(request).state, wanted.conversation_id)
 
 
-async def _begin(request: web.Request, wanted: CreateResponse, store: TurnStore) -> tuple[Plan, Driver]:
+async def begin(
+    request: web.Request, wanted: CreateResponse, store: TurnStore, known: Known | None = None
+) -> tuple[Plan, Driver]:
+    """The plan of a turn, and who carries it out. ``known`` are responses that the state has not, by their ids."""
     parts, scope = services(request), scope_of(request)
-    history = await history_of(request, wanted)
+    history = await history_of(request, wanted, known)
     origin = await parts.identity.origin(scope)
     input_items = await new_items(request, wanted, history, origin.ids.new)
     plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now)
@@ -104,7 +111,7 @@ async def _stream(request: web.Request, driver: Driver, plan: Plan) -> web.Strea
     return response
 
 
-async def history_of(request: web.Request, wanted: CreateResponse) -> list[Item]:
+async def history_of(request: web.Request, wanted: CreateResponse, known: Known | None = None) -> list[Item]:
     """What the model is to know before the input: the conversation as it is now, or the chain of responses."""
     state = services(request).state
     if wanted.conversation_id is not None:
@@ -114,7 +121,7 @@ async def history_of(request: web.Request, wanted: CreateResponse) -> list[Item]
         return items
     if wanted.previous_response_id is None:
         return []
-    found = await _kept(request, wanted.previous_response_id)
+    found = (known or {}).get(wanted.previous_response_id) or await _kept(request, wanted.previous_response_id)
     if found is None:
         raise InvalidRequest(
             f"Previous response with id '{wanted.previous_response_id}' not found.",

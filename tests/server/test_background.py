@@ -185,6 +185,15 @@ def test_it_is_cancelled_and_nothing_of_it_is_left_in_its_conversation(tmp_path:
         check_response(cancelled.model_dump(mode="json", exclude_unset=True))
 
 
+def test_one_that_is_cancelled_at_once_has_asked_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.server.background.HEAD_START_SECONDS", PATIENCE)
+    nothing_recorded = Settings(recordings=tmp_path)
+    with client_of(nothing_recorded) as client:
+        created = begin(client)
+        assert client.responses.retrieve(created.id).status == "queued"
+        assert client.responses.cancel(created.id).status == "cancelled"
+
+
 def test_a_stream_of_one_that_is_cancelled_ends(tmp_path: Path) -> None:
     with world(tmp_path) as at:
         events = begin(at.client, stream=True)

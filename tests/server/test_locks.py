@@ -49,7 +49,10 @@ def test_a_second_turn_at_once_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [{"stream": True}, {"background": True}, {"background": True, "stream": True}])
-def test_the_next_turn_may_begin_as_soon_as_the_end_is_seen(tmp_path: Path, more: dict[str, Any]) -> None:
+def test_the_next_turn_may_begin_as_soon_as_the_end_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("harness.server.background.HEAD_START_SECONDS", 0)
     with world(tmp_path) as at:
         at.go()
         conversation = at.client.conversations.create().id
