@@ -146,10 +146,13 @@ def test_a_result_that_stands_for_another_call_is_remarked(tmp_path: Path) -> No
     record(tmp_path / "recordings", turns, "It is sunny.", SCOPE)
     new = http(json.dumps(completion("", tool_calls=called("Oslo"))).encode())
     with scripted(http(b"{}"), new, answered("It is sunny.")) as upstream:
-        result = refresh(upstream.url)
+        result = refresh(upstream.url, "--json")
 
-    remark = " ".join(result.stderr.split())
-    assert 'the result of weather({"city": "Rome"}) stands for weather({"city": "Oslo"})' in remark
+    remarks = [pair.get("remark", "") for pair in json.loads(result.stdout)["pairs"]]
+    told = " ".join(result.stderr.split())
+    words = 'the result of weather({"city": "Rome"}) stands for weather({"city": "Oslo"})'
+    assert words in told
+    assert words in remarks
 
 
 def test_sequences_streams_and_other_endpoints(tmp_path: Path) -> None:
@@ -208,6 +211,7 @@ def test_of_a_test_all_is_replaced_or_nothing(tmp_path: Path) -> None:
 
     assert texts(folder) == ["Oslo.", "Rome."]
     assert "1 waiting for the rest of their test" in result.stderr
+    assert not (folder / ".refresh" / "placing.json").exists()
 
 
 def test_killed_while_answers_are_put_in_place_the_next_run_ends_it(

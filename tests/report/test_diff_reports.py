@@ -168,6 +168,21 @@ def test_a_schema_that_no_longer_fits_is_said() -> None:
         assert "is a required property" in text
 
 
+def test_what_there_is_to_say_of_a_pair_is_in_every_report_and_own_variation_fails_nothing() -> None:
+    found = one(chat("Rome."), chat("Oslo."))
+    remarked = replace(found, pairs=tuple(replace(pair, remark="it <varies>", is_own=True) for pair in found.pairs))
+
+    assert "it <varies>" in printed(remarked)
+    assert "it &lt;varies&gt;" in render_markdown(remarked)
+    assert "varies" in render_html(remarked)
+    (pair,) = json.loads(render_json(remarked, {"beside": 1}))["pairs"]
+    assert (pair["remark"], pair["own_variation"]) == ("it <varies>", True)
+    assert (found.reaches("text"), found.is_equal) == (True, False)
+    assert (remarked.reaches("text"), remarked.is_equal) == (False, True)
+    for one_of_both, failures in ((found, "1"), (remarked, "0")):
+        assert ET.fromstring(render_junit(one_of_both, "text"))[0].get("failures") == failures  # noqa: S314 - ours
+
+
 def test_drift_is_told_apart() -> None:
     found = one(chat("a", model="m-1"), chat("a", model="m-2", extra=True))
     text = printed(found)
