@@ -58,11 +58,11 @@ def make_app(services: Services) -> web.Application:
     routes = ROUTES if services.local_responses else inference.ROUTES
     not_served = _not_served(_summary((method, path) for method, path, _ in routes))
     for prefix in ("", SCOPE_PREFIX):
-        for method, path, handler in routes:
-            add(app, method, prefix + path, handler)
-            add(app, method, prefix + _ALSO + path, handler)
-        if services.local_responses:
-            app.router.add_route("*", f"{prefix}/v1/{{path:({_LOCAL_PATHS})(/(?s:.*))?}}", not_served)
+        for place in (prefix, prefix + _ALSO):
+            for method, path, handler in routes:
+                add(app, method, place + path, handler)
+            if services.local_responses:
+                app.router.add_route("*", f"{place}/v1/{{path:({_LOCAL_PATHS})(/(?s:.*))?}}", not_served)
         for name in ("v1", *services.upstream_names):
             app.router.add_route("*", f"{prefix}/{name}/{{rest:(?s:.+)}}", inference.pass_on)
     add(app, "GET", "/health", _health)

@@ -26,7 +26,8 @@ def _server_hint(url: URL, cause: BaseException) -> str:
     state = getattr(cause, "sqlstate", None)
     where = f"-h {url.host or 'localhost'} -p {url.port or 5432}"
     if isinstance(cause, ImportError):
-        package = "'harness[postgres]'" if cause.name == "asyncpg" else cause.name
+        # SQLAlchemy names no module when it misses its own, which the extra brings as well.
+        package = "'harness[postgres]'" if cause.name in ("asyncpg", None) else cause.name
         return f"Install its driver with: pip install {package}"
     if isinstance(cause, TypeError):
         return "The URL has an option after the ? that the driver does not know."

@@ -10,6 +10,8 @@ from sqlalchemy import URL, make_url
 
 from harness.errors import SettingsError
 from harness.stores.state import SqlState, open_state, state_url
+from harness.stores.state_address import Reach
+from harness.stores.state_refusal import refusal
 
 
 def opened(url: URL | str) -> None:
@@ -27,6 +29,12 @@ def test_a_driver_that_is_missing_is_named(name: str, monkeypatch: pytest.Monkey
         opened(f"{name}://me:hunter2@db/x?password=hunter3")
     assert caught.value.hint == "Install its driver with: pip install 'harness[postgres]'"
     assert "hunter" not in str(caught.value)
+
+
+def test_what_sqlalchemy_misses_of_its_own_is_in_the_extra() -> None:
+    error = ImportError("The SQLAlchemy asyncio module requires that the Python 'greenlet' library is installed.")
+    said = refusal(make_url("postgresql+asyncpg://db/x"), Reach.SERVER, error)
+    assert said.hint == "Install its driver with: pip install 'harness[postgres]'"
 
 
 Change = Callable[[URL], URL]
