@@ -58,6 +58,10 @@ class Pump:
                 self._fail(error)
         except HarnessError as error:
             self._fail(error)
+        except Exception:
+            # Nothing that was foreseen: the reader must not take what came for all of it.
+            self._queue.put_nowait(BrokenOff("The harness failed in mid-stream.", hint="Its log has the details."))
+            raise
         finally:
             self._queue.put_nowait(None)
 

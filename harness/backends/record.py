@@ -94,6 +94,10 @@ class RecordBackend:
         except HarnessError as error:
             take.finish(error)
             raise
+        except BaseException:
+            # Whoever waits for the answer to an equal request is not to wait for ever.
+            take.done.set()
+            raise
 
     async def models(self, call: Call) -> Answer:
         # A listing belongs to no test; its key leaves the scope out.
@@ -126,6 +130,7 @@ class RecordBackend:
         task = asyncio.create_task(pump.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: take.done.set())
         return pump.answer()
 
     async def save(self, call: Call, key: str, response: Response) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.api import sse
 from harness.api.body import compact
+from harness.errors import RecordingError
 from harness.recording.bodies import base_type, content, is_stream
 from harness.recording.canonical import CHUNKED, endpoint_of
 from harness.recording.chunks import Chunk, aggregate, aggregate_text, is_usage_chunk, split
@@ -54,6 +55,16 @@ def _body(response: Response, request: Request) -> tuple[str, bytes]:
     endpoint = endpoint_of(request.path)
     if endpoint not in CHUNKED:
         return (STREAM_TYPE, _stream(response.body)) if response.is_streaming else whole_body(response)
+    try:
+        return _either_way(response, endpoint, request)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RecordingError(
+            f"What was recorded is no completion that can be told in the other way, whole or as a stream: {error}",
+            hint="Ask as it was asked when it was recorded, or record it again.",
+        ) from error
+
+
+def _either_way(response: Response, endpoint: str, request: Request) -> tuple[str, bytes]:
     if not request.wants_stream:
         return whole_body(response) if not response.is_streaming else (JSON_TYPE, _aggregated(endpoint, response.body))
     chunks = response.body if response.is_streaming else _split(endpoint, response.body)

@@ -121,8 +121,9 @@ def explain(
         entries = [] if strict else select(request, recordings.sharing(fingerprint))
         hit = _by_meaning(request, entries, canonicalizer) if entries else _miss(request, recordings, canonicalizer)
     before, after = ({"path": one.path, "query": one.query, "body": one.body} for one in (asked, request))
-    redacted = [place.path for place in aligned_places(before, after)]
-    return Explanation(request, redacted, canonicalizer.steps(request), canonical, name, fingerprint, hit)
+    # A secret may be the name of a field, too.
+    redacted = dict.fromkeys(redactor.redact([place.path for place in aligned_places(before, after)]))
+    return Explanation(request, [*redacted], canonicalizer.steps(request), canonical, name, fingerprint, hit)
 
 
 def changes(step: Step) -> list[Place]:

@@ -58,7 +58,7 @@ def _without_noise(value: dict[str, Json]) -> dict[str, Json]:
         value = {**value, "timings": dict.fromkeys(value["timings"], 0)}
     if "type" in value and "obfuscation" in value:
         return {name: item for name, item in value.items() if name != "obfuscation"}
-    if "done" in value and isinstance(value.get("created_at"), str):
+    if ("done" in value and isinstance(value.get("created_at"), str)) or "total_duration" in value:
         return {name: _NEVER if name == "created_at" else 0 if name.endswith("_duration") else item
                 for name, item in value.items()}  # fmt: skip
     return value
@@ -72,7 +72,9 @@ def _with_calls(choice: Json, call_id: Callable[[str], str]) -> Json:
         calls = message.get("tool_calls") if isinstance(message, dict) else None
         if isinstance(message, dict) and isinstance(calls, list):
             renamed = [
-                {**call, "id": call_id(call["id"])} if isinstance(call, dict) and call.get("id") else call
+                {**call, "id": call_id(call["id"])}
+                if isinstance(call, dict) and call.get("id") and isinstance(call["id"], str)
+                else call
                 for call in calls
             ]
             choice = {**choice, holder: {**message, "tool_calls": renamed}}

@@ -7,7 +7,7 @@ stays as it is.
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from harness.api.body import compact
@@ -38,6 +38,9 @@ _DATA = "data:"
 _NUMBERS = ("index", "output_index", "content_index", "summary_index")
 """What tells the texts of one chunk apart from those of another; so does the type of an event."""
 
+_ANSWERS = ("response", "message")
+"""Where an event of a stream holds an answer that has such fields as well."""
+
 _Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -49,15 +52,21 @@ class _Piece(NamedTuple):
     text: str
 
 
-def edited(value: Json, editor: Editor) -> Json:
-    """``value`` with every string changed; the value itself, not a copy, when nothing is."""
+def edited(value: Json, editor: Editor, but: Collection[str] = ()) -> Json:
+    """``value`` with every string changed; the value itself, not a copy, when nothing is.
+
+    ``but`` are fields of an answer that stay as they are: its own, not those of what it holds.
+    """
     if isinstance(value, str):
         return applied(value, editor)
     if isinstance(value, list):
         items = [edited(item, editor) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     if isinstance(value, dict):
-        pairs = {applied(name, editor): edited(item, editor) for name, item in value.items()}
+        pairs = {
+            applied(name, editor): item if name in but else edited(item, editor, but if name in _ANSWERS else ())
+            for name, item in value.items()
+        }
         same = all(new is old for new, old in zip(pairs.values(), value.values(), strict=False))
         return value if same and list(pairs) == list(value) else pairs
     return value
@@ -69,7 +78,7 @@ def applied(text: str, editor: Editor) -> str:
     return _spread([text], edits)[0] if edits else text
 
 
-def edited_stream(chunks: list[Json], editor: Editor) -> list[Json]:
+def edited_stream(chunks: list[Json], editor: Editor, but: Collection[str] = ()) -> list[Json]:
     """The chunks of a stream with every text changed, whole or in pieces; the list itself when nothing is.
 
     Chunks are JSON objects, or the lines of an event stream as text (``data: {…}``).
@@ -85,18 +94,18 @@ def edited_stream(chunks: list[Json], editor: Editor) -> list[Json]:
                     copied.add(piece.chunk)
                     changed[piece.chunk] = copy.deepcopy(values[piece.chunk])
                 _put(changed[piece.chunk], piece.path, now)
-    done = [edited(value, editor) for value in changed]
+    done = [edited(value, editor, but) for value in changed]
     if all(new is old for new, old in zip(done, values, strict=True)):
         return chunks
     rows = zip(chunks, values, done, strict=True)
     return [chunk if new is old else _encoded(chunk, new) for chunk, old, new in rows]
 
 
-def edited_response(response: Response, editor: Editor) -> Json:
+def edited_response(response: Response, editor: Editor, but: Collection[str] = ()) -> Json:
     """The body of a response with every text changed."""
     if response.is_streaming and isinstance(response.body, list):
-        return edited_stream(response.body, editor)
-    return edited(response.body, editor)
+        return edited_stream(response.body, editor, but)
+    return edited(response.body, editor, but)
 
 
 def in_chunks(body: Json, change: Callable[[Json], Json]) -> Json:

@@ -12,6 +12,9 @@ from dataclasses import replace
 from harness.recording.model import Response
 from harness.recording.pieces import Edit, Editor, edited_response
 
+_OWN = frozenset({"id", "object", "type", "model", "system_fingerprint", "service_tier"})
+"""What an answer says of itself. A date in the name of a model is no date that the request quotes."""
+
 
 def put_back(response: Response, placeholders: Mapping[str, str]) -> Response:
     """``response`` with every text of the recorded request replaced by the present one's.
@@ -20,7 +23,7 @@ def put_back(response: Response, placeholders: Mapping[str, str]) -> Response:
     in streams, there also where chunks cut them, and inside tool arguments, which are JSON in a text. All at once: what
     was put in is not looked at again.
     """
-    return replace(response, body=edited_response(response, editor(placeholders))) if placeholders else response
+    return replace(response, body=edited_response(response, editor(placeholders), _OWN)) if placeholders else response
 
 
 def editor(placeholders: Mapping[str, str]) -> Editor:

@@ -6,6 +6,7 @@ that are pasted into a prompt into an order of their own, for equal scores have 
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from harness.errors import SettingsError
 from harness.recording.model import Json
@@ -93,11 +94,24 @@ def _placeholders(name: str, pairs: Sequence[tuple[str, str]]) -> Callable[[str]
     def rules(endpoint: str) -> list[Rule]:
         made = [replacing(re.compile(pattern), placeholder, endpoint) for pattern, placeholder in pairs]
         return [
-            Rule(f"{name}: {word}", rule.apply, endpoint, None if word == _SCORE else rule.found)
+            _beside_model(Rule(f"{name}: {word}", rule.apply, endpoint, None if word == _SCORE else rule.found))
             for rule, (_, word) in zip(made, pairs, strict=True)
         ]
 
     return rules
+
+
+def _beside_model(rule: Rule) -> Rule:
+    """The rule, for all but the model's name: there a date says which model it is."""
+
+    def others(body: Body) -> Body:
+        return {name: value for name, value in body.items() if name != "model"}
+
+    def apply(body: Body) -> Body:
+        return rule.apply(others(body)) | {name: value for name, value in body.items() if name == "model"}
+
+    found = rule.found
+    return replace(rule, apply=apply, found=None if found is None else lambda body: found(others(body)))
 
 
 _search_placeholders = _placeholders("file-search", _SEARCHED)

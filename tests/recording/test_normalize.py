@@ -87,6 +87,8 @@ def test_padding_and_timings_of_the_upstreams_machine_go() -> None:
     chunk = {"id": "1", "choices": [], "obfuscation": "xyz", "timings": {"prompt_ms": 12.5}}
 
     assert normalizer(KEY)(chunk) == {"id": "rec-aaaaaaaaaaaa", "choices": [], "timings": {"prompt_ms": 0}}
+    embedded = {"model": "m", "embeddings": [[0.5]], "total_duration": 7, "load_duration": 1, "prompt_eval_count": 2}
+    assert normalizer(KEY)(embedded) == embedded | {"total_duration": 0, "load_duration": 0}
 
 
 def test_a_later_piece_of_a_call_has_no_id_and_gets_none() -> None:
@@ -110,7 +112,8 @@ def test_what_is_no_completion_passes(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [None, "x", [], {}, {"delta": None}, {"message": "x"}, {"delta": {"tool_calls": [None]}}]
+    "choice",
+    [None, "x", [], {}, {"delta": None}, {"message": "x"}, {"delta": {"tool_calls": [None, {"id": [1]}, {"id": 5}]}}],
 )
 def test_a_choice_of_a_shape_that_we_do_not_know_passes(choice: Any) -> None:
     assert normalizer(KEY)({"choices": [choice]}) == {"choices": [choice]}

@@ -116,6 +116,20 @@ def test_placeholders_are_put_back_into_arguments_as_json() -> None:
     assert json.loads(call["function"]["arguments"]) == {"path": "D:\\new"}
 
 
+def test_what_an_answer_says_of_itself_is_not_put_back() -> None:
+    own = {"id": "chatcmpl-7", "object": "7", "model": "gpt-4o-7", "system_fingerprint": "fp_7"}
+    call = {"type": "tool_use", "id": "7", "input": {"id": "7", "type": "7"}}
+    answer = own | {"choices": [{"message": {"content": "7"}}]}
+    event = {"type": "message_start", "message": own | {"content": [call]}}
+
+    assert put_back(Response(answer), {"7": "8"}).body == own | {"choices": [{"message": {"content": "8"}}]}
+    [changed] = put_back(Response([event], is_streaming=True), {"7": "8"}).body
+    assert changed == {
+        "type": "message_start",
+        "message": own | {"content": [{"type": "tool_use", "id": "8", "input": {"id": "8", "type": "8"}}]},
+    }
+
+
 def test_a_stream_quotes_the_present_date_however_it_is_cut() -> None:
     chunks = [chunk(piece) for piece in ("It is 20", "25", "-01-0", "3", ", a day.")]
 

@@ -102,6 +102,17 @@ def test_placeholders_map_what_was_recorded_to_what_is_there_now() -> None:
     assert Canonicalizer().placeholders(recorded, present) == {}
 
 
+def test_a_date_in_the_name_of_a_model_says_which_model_it_is() -> None:
+    canonicalizer = Canonicalizer(rules=preset("dates"))
+    one, other = (asked("On 2025-01-03", model=f"gpt-4o-2024-{date}") for date in ("05-13", "08-06"))
+
+    assert canonicalizer.fingerprint(one) != canonicalizer.fingerprint(other)
+    assert canonicalizer.canonical(one)["body"]["model"] == "gpt-4o-2024-05-13"
+    assert canonicalizer.placeholders(one, asked("On 2026-11-22", model="gpt-4o-2024-05-13")) == {
+        "2025-01-03": "2026-11-22"
+    }
+
+
 def test_each_step_says_which_rule_changed_what() -> None:
     request = asked([{"type": "text", "text": "On 2025-01-03"}], temperature=1.0)
     steps = Canonicalizer(rules=preset("dates")).steps(request)
