@@ -1,11 +1,17 @@
-"""JSON objects of which every key is known, so that nothing in them is passed over in silence."""
+"""What the wire's objects are made of: those of which every key is known pass over nothing in silence."""
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
-class Closed(BaseModel):
+class Deferred(BaseModel):
+    """An object of the wire. What validates it is built for the first one that comes: a server begins without."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Closed(Deferred):
     """An object that has no key but its own. A null under another one says nothing: clients dump what they know."""
 
     model_config = ConfigDict(extra="forbid")

@@ -5,8 +5,9 @@ Source: OpenAI's description of ``/chat/completions/{completion_id}`` and its ex
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from harness.api.closed import Deferred
 from harness.api.conversations import Metadata
 from harness.api.validation import parse
 
@@ -25,7 +26,7 @@ _ECHOED = {
 """What a stored completion shows of its request, where the request says nothing."""
 
 
-class UpdateCompletion(BaseModel):
+class UpdateCompletion(Deferred):
     """The body of ``POST /v1/chat/completions/{completion_id}``: the metadata that replaces the old; null is none."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,7 +34,7 @@ class UpdateCompletion(BaseModel):
     metadata: Metadata | None
 
 
-class _Stored(BaseModel):
+class _Stored(Deferred):
     """What a chat completion's request says about being stored."""
 
     metadata: Metadata | None = None

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from harness.api.closed import Deferred
 from harness.api.errors import invalid_prefix
 from harness.errors import InvalidRequest
 
@@ -18,7 +19,7 @@ Metadata: TypeAlias = Annotated[
 """Up to 16 pairs that a client hangs on an object."""
 
 
-class CreateConversation(BaseModel):
+class CreateConversation(Deferred):
     """The body of ``POST /v1/conversations``. Its items are still as the client wrote them."""
 
     model_config = ConfigDict(extra="forbid")
@@ -27,7 +28,7 @@ class CreateConversation(BaseModel):
     items: Annotated[list[Any], Field(max_length=MAX_ITEMS)] | None = None
 
 
-class UpdateConversation(BaseModel):
+class UpdateConversation(Deferred):
     """The body of ``POST /v1/conversations/{conversation_id}``: the metadata that replaces the old; null is none."""
 
     model_config = ConfigDict(extra="forbid")
@@ -35,7 +36,7 @@ class UpdateConversation(BaseModel):
     metadata: Metadata | None
 
 
-class CreateItems(BaseModel):
+class CreateItems(Deferred):
     """The body of ``POST /v1/conversations/{conversation_id}/items``, its items as the client wrote them."""
 
     model_config = ConfigDict(extra="forbid")

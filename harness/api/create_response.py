@@ -6,9 +6,9 @@ Source: OpenAI's description (``CreateResponse``), and Open Responses where it h
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
-from harness.api.closed import Closed
+from harness.api.closed import Closed, Deferred
 from harness.api.conversations import Metadata
 from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.extra_body import check_extra, gather
@@ -36,7 +36,7 @@ _Summary: TypeAlias = Literal["auto", "concise", "detailed"]
 _Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class Format(BaseModel):
+class Format(Deferred):
     """The form of the output, before it is known which."""
 
     type: Literal["text", "json_object", "json_schema"]

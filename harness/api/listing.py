@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from harness.api.closed import Deferred
 from harness.api.errors import invalid_value
 from harness.api.validation import parse
 
@@ -23,10 +24,10 @@ Include: TypeAlias = Literal[
 Order: TypeAlias = Literal["asc", "desc"]
 
 
-class IncludeQuery(BaseModel):
+class IncludeQuery(Deferred):
     """The query of a request that shows one item."""
 
-    include: list[Include] = []
+    include: list[Include] = Field(default_factory=list)
 
 
 class ListQuery(IncludeQuery):

@@ -8,9 +8,9 @@ import json
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, StrictBool, StrictStr, ValidationError
+from pydantic import Field, StrictBool, StrictStr, ValidationError
 
-from harness.api.closed import Closed
+from harness.api.closed import Closed, Deferred
 from harness.api.errors import invalid_value, missing
 from harness.api.validation import parse
 from harness.errors import InvalidRequest, UpstreamError
@@ -134,7 +134,7 @@ def shown_mcp_tool(tool: Object) -> Object:
     return shown | ({"server_description": described} if described else {})
 
 
-class _Tool(BaseModel):
+class _Tool(Deferred):
     """A tool as MCP lists it."""
 
     name: str
@@ -143,14 +143,14 @@ class _Tool(BaseModel):
     annotations: Object | None = None
 
 
-class _Listing(BaseModel):
+class _Listing(Deferred):
     tools: list[_Tool]
 
 
-class _Result(BaseModel):
+class _Result(Deferred):
     """What a tool answered."""
 
-    content: list[Object] = []
+    content: list[Object] = Field(default_factory=list)
     structuredContent: Any = None  # noqa: N815 - MCP's name
     isError: bool = False  # noqa: N815 - MCP's name
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, StrictBool, StrictStr
+from pydantic import Field, StrictBool, StrictStr
 
-from harness.api.closed import Closed, known_keys
+from harness.api.closed import Closed, Deferred, known_keys
 from harness.api.errors import invalid_value, missing
 from harness.api.mcp import check_mcp_tool, shown_mcp_tool
 from harness.api.validation import parse, unsupported, wrong_type
@@ -49,7 +49,7 @@ class FunctionTool(OwnTool):
     strict: StrictBool | None = None
 
 
-class Format(BaseModel):
+class Format(Deferred):
     """What a custom tool takes, before it is known which."""
 
     type: Literal["text", "grammar"]

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from harness.errors import SettingsError
 from harness.recording.author import author
 from harness.recording.model import Request
 from harness.running import ServerThread
+from harness.server.pipe import Deliver
 from harness.settings import Settings
 from harness.stores.directory import DirectoryStore
 from harness.wiring import canonicalizer_of
@@ -96,9 +98,12 @@ def test_a_call_that_comes_again_needs_the_servers_thread_no_more(
 ) -> None:
     called: list[bytes] = []
     call = ServerThread.call
-    monkeypatch.setattr(
-        ServerThread, "call", lambda self, data, deliver: called.append(data) or call(self, data, deliver)
-    )
+
+    def counted(self: ServerThread, data: bytes, deliver: Deliver) -> Callable[[], None]:
+        called.append(data)
+        return call(self, data, deliver)
+
+    monkeypatch.setattr(ServerThread, "call", counted)
 
     async def ask_async() -> Any:
         async with library.AsyncClient(transport=harness.async_transport(recordings=place)) as client:
