@@ -1,21 +1,24 @@
 """Asking the upstream and writing down what it answered, while the client already reads it."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
+from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
 from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.pump import Pump
 from harness.backends.runs import Runs
-from harness.errors import HarnessError, UpstreamError
+from harness.errors import DO_NOT_RETRY, HarnessError, UpstreamError
 from harness.recording.answer import whole_body
 from harness.recording.bodies import response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
 from harness.recording.key import key
 from harness.recording.model import Exchange, Response
+from harness.recording.near_miss import record_command
 from harness.recording.normalize import normalizer
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
@@ -38,6 +41,7 @@ class RecordBackend:
     def __init__(
         self,
         runs: Runs,
+        ids: Ids,
         upstream: Upstream,
         journal: Journal,
         redactor: Redactor = BUILT_IN,
@@ -45,7 +49,8 @@ class RecordBackend:
         errors: bool = False,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._runs, self._upstream, self._journal, self._redactor = runs, upstream, journal, redactor
+        self._runs, self._ids, self._upstream, self._journal = runs, ids, upstream, journal
+        self._redactor = redactor
         self._errors, self._clock = errors, clock
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,11 +69,15 @@ class RecordBackend:
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
-        take = _Take(self, call, self.key(call), done or asyncio.Event(), records_errors=self._errors)
+        key = self.key(call)
+        ids = self._ids.exchange(call, key, self._upstream.provider(call))
+        take = _Take(self, call, key, ids, done or asyncio.Event(), records_errors=self._errors)
         try:
             await self._check_key(call)
             take.watch = Stopwatch(self._clock) if self._clock else None
-            answer = await self._upstream.ask(call)
+            answer = await self._upstream.ask(ids.call)
+            if answer.status == HTTPStatus.NOT_FOUND and ids.recalled:
+                raise _is_gone(answer, take)
             if not self._errors and not is_recordable(answer.status):
                 take.finish(_refusal(answer))
                 return answer
@@ -90,7 +99,7 @@ class RecordBackend:
             take.finish(_refusal(answer))
             return answer
         headers = normalized(answer.headers, take.key)
-        body = normalizer(take.key)(body)
+        body = normalizer(take.ids.answer)(body)
         timings = None
         if take.watch:
             take.watch.lap()
@@ -101,17 +110,21 @@ class RecordBackend:
         return Answer(answer.status, said_type, said, recording=name, headers=headers)
 
     def _stream(self, answer: Answer, take: "_Take") -> Answer:
-        said = transcript(take.call.path, answer.media_type, normalizer(take.key))
+        said = transcript(take.call.path, answer.media_type, normalizer(take.ids.answer))
         pump = Pump(take, answer, said, normalized(answer.headers, take.key), take.watch)
         task = asyncio.create_task(pump.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return pump.answer()
 
-    async def save(self, call: Call, key: str, response: Response) -> str:
+    async def save(self, call: Call, key: str, response: Response, ids: Mapping[str, str]) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
-        exchange = Exchange(call.request, response, provider=self._upstream.provider(call))
+        exchange = Exchange(call.request, response, provider=self._upstream.provider(call), ids=ids)
         return await self._runs.save(key, self._redactor.exchange(exchange, self._secrets(call)))
+
+    def replayed(self, call: Call, recording: str) -> None:
+        """A call was answered by a recording: its client knows the ids in it, and may go on with them here."""
+        self._ids.replayed(call, recording, self._upstream.provider(call))
 
     def fail(self, call: Call, key: str, error: HarnessError) -> None:
         """Note that a request brought nothing to record."""
@@ -129,6 +142,7 @@ class RecordBackend:
 
     def forget(self, scope: str | None) -> None:
         self._runs.end(scope)
+        self._ids.forget(scope)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         self._runs.abandon(scopes)
@@ -157,16 +171,18 @@ class _Take:
     backend: RecordBackend
     call: Call
     key: str
+    ids: Exchanged
     done: asyncio.Event
     records_errors: bool = False
     watch: Stopwatch | None = None
 
     async def save(self, response: Response) -> str:
-        name = await self.backend.save(self.call, self.key, response)
+        name = await self.backend.save(self.call, self.key, response, self.ids.pairs)
         self.done.set()
         return name
 
     def finish(self, error: HarnessError) -> None:
+        self.ids.give_back()
         self.backend.fail(self.call, self.key, error)
         self.done.set()
 
@@ -179,3 +195,17 @@ def _has_no_body(method: str, status: int) -> bool:
 def _refusal(answer: Answer) -> UpstreamError:
     text = (answer.body or b"").decode(errors="replace")[:300]
     return UpstreamError(f"The upstream answered {answer.status}: {text}", hint="Nothing was recorded.")
+
+
+def _is_gone(answer: Answer, take: _Take) -> UpstreamError:
+    """What the upstream was asked about is known from recordings alone, and it does not know it."""
+    named = ", ".join(f"{name} (recorded as {upstream_id})" for name, upstream_id in take.ids.recalled.items())
+    command = record_command(take.call.request).replace("record-if-missing", "record")
+    return UpstreamError(
+        f"The upstream does not know {named} any more. {_refusal(answer).message}",
+        hint=f"Nothing was recorded. Record what brought it again, with all that follows from it:  {command}",
+        http_status=HTTPStatus.NOT_FOUND,
+        type="invalid_request_error",
+        code="upstream_id_gone",
+        headers=DO_NOT_RETRY,
+    )

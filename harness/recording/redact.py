@@ -91,6 +91,7 @@ class Redactor:
             ),
             provider=self.redact(exchange.provider, known),
             metadata=self.redact(exchange.metadata, known),
+            ids=self.redact(dict(exchange.ids), known),
         )
 
     def secrets(self, text: str) -> list[str]:
