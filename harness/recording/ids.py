@@ -260,6 +260,9 @@ class AnswerIds:
         self._answer = self._answer or self._number()
         self._counts[kind] = self._counts.get(kind, 0) + 1
         normalized = made_id(kind, self._key, self._answer, self._counts[kind])
-        self._names[upstream_id], self._upstream_ids[normalized] = normalized, upstream_id
+        if kind != COMPLETION or kind_of(upstream_id) is not None:
+            # Some servers call every completion the same, or nothing.
+            self._names[upstream_id] = normalized
+        self._upstream_ids[normalized] = upstream_id
         self.made.add(normalized)
         return normalized

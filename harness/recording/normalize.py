@@ -24,12 +24,13 @@ def normalizer(ids: AnswerIds | None) -> Callable[[Json], Json]:
     """
 
     def normalize(value: Json) -> Json:
-        if isinstance(value, dict):
-            is_completion = ids is not None and isinstance(value.get("choices"), list)
-            value = _completion(value, ids) if ids is not None and is_completion else _without_noise(value)
-        if ids is None:
-            return value
-        return _without_times(value, ids.renamed(value))
+        if not isinstance(value, dict):
+            return value if ids is None else _without_times(value, ids.renamed(value))
+        if ids is None or not isinstance(value.get("choices"), list):
+            stable = _without_noise(value)
+        else:
+            stable = _completion(value, ids)
+        return stable if ids is None else _without_times(value, ids.renamed(stable))
 
     return normalize
 
