@@ -86,7 +86,8 @@ class StatefulUpstream:
         return self.keep(
             "resp_", "response", status="completed", model=body.get("model"), output=output, error=None,
             previous_response_id=earlier, conversation={"id": conversation} if conversation else None,
-            parallel_tool_calls=True, tool_choice="auto", tools=body.get("tools", []), metadata=body.get("metadata", {}),
+            parallel_tool_calls=True, tool_choice="auto", tools=body.get("tools", []),
+            metadata=body.get("metadata", {}),
         )  # fmt: skip
 
     async def events(self, response: Object) -> AsyncIterator[Object]:
@@ -107,10 +108,16 @@ class StatefulUpstream:
         order = ["validating", "in_progress", "completed"]
         batch["status"] = order[min(order.index(batch["status"]) + 1, 2)]
         if batch["status"] == "completed" and not batch["output_file_id"]:
-            made = self.keep("file-", "file", filename="out.jsonl", purpose="batch_output", bytes=2)
-            self.contents[made["id"]] = b"{}"
+            lines = [self.result(json.loads(line)) for line in self.contents[batch["input_file_id"]].splitlines()]
+            data = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+            made = self.keep("file-", "file", filename="out.jsonl", purpose="batch_output", bytes=len(data))
+            self.contents[made["id"]] = data
             batch |= {"output_file_id": made["id"], "completed_at": time.time_ns() // 1000}
         return batch
+
+    def result(self, line: Object) -> Object:
+        response = {"status_code": 200, "request_id": secrets.token_hex(16), "body": self.respond(line["body"])}
+        return {"id": new_id("batch_req_"), "custom_id": line["custom_id"], "response": response, "error": None}
 
 
 def _page(rows: list[Object], request: web.Request) -> Object:
@@ -210,8 +217,8 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
     async def _(request: web.Request) -> web.Response:
         store, body = kept.get(request.match_info["id"]), await request.json()
         named = kept.get(body["file_id"])["id"]
-        return answer({"id": named, "object": "vector_store.file", "created_at": time.time_ns() // 1000, "usage_bytes": 1,
-                       "vector_store_id": store["id"], "status": "completed"})  # fmt: skip
+        return answer({"id": named, "object": "vector_store.file", "created_at": time.time_ns() // 1000,
+                       "usage_bytes": 1, "vector_store_id": store["id"], "status": "completed"})  # fmt: skip
 
     @routes.post("/v1/batches")
     async def _(request: web.Request) -> web.Response:

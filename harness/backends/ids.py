@@ -13,10 +13,11 @@ from heapq import heappop, heappush
 
 from harness.backends.protocol import Call
 from harness.errors import RecordingError
-from harness.recording.bodies import BINARY, TEXT, is_multipart
+from harness.recording.batches import edited_requests
+from harness.recording.bodies import BINARY, TEXT, edited_form, is_multipart
 from harness.recording.canonical import CHUNKED, endpoint_of
 from harness.recording.ids import AnswerIds, Lookup, key_beginning, quoted, turned_back, turned_back_in_url
-from harness.recording.model import MULTIPART, Json
+from harness.recording.model import Json
 from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
 
@@ -192,7 +193,7 @@ def _turned_back(call: Call, upstream_id: Lookup) -> Call:
     """A call with the upstream's ids in its path, its query and its body; what has none stays byte for byte."""
     path, query = (turned_back_in_url(part, upstream_id) for part in (call.path, call.query))
     raw = _body_turned_back(call, upstream_id) if call.raw else call.raw
-    if (path, query) == (call.path, call.query) and raw is call.raw:
+    if (path, query, raw) == (call.path, call.query, call.raw):
         return call
     return replace(call, path=path, query=query, raw=raw)
 
@@ -200,7 +201,7 @@ def _turned_back(call: Call, upstream_id: Lookup) -> Call:
 def _body_turned_back(call: Call, upstream_id: Lookup) -> bytes:
     body: Json = call.request.body
     if is_multipart(call.content_type or ""):
-        return _form_turned_back(call.raw, body[MULTIPART], upstream_id)
+        return edited_form(call.raw, call.content_type or "", lambda data, file: _part(data, file, upstream_id))
     if isinstance(body, dict) and (TEXT in body or BINARY in body):
         # Content, whatever it is.
         return call.raw
@@ -208,12 +209,11 @@ def _body_turned_back(call: Call, upstream_id: Lookup) -> bytes:
     return call.raw if turned is body else json.dumps(turned).encode()
 
 
-def _form_turned_back(raw: bytes, parts: list[Json], upstream_id: Lookup) -> bytes:
-    """A form with the upstream's ids in its fields; files are content."""
-    for part in parts:
-        value = part.get("value", "")
-        turned = turned_back(value, upstream_id)
-        if turned is not value:
-            # A field stands as it is between an empty line and the line of the next boundary.
-            raw = raw.replace(f"\r\n\r\n{value}\r\n".encode(), f"\r\n\r\n{turned}\r\n".encode())
-    return raw
+def _part(data: bytes, file: str | None, upstream_id: Lookup) -> bytes:
+    """A part of a form: in fields and in a batch's requests ids are ids, any other file is content."""
+    if file is not None:
+        return edited_requests(data, lambda line: turned_back(line, upstream_id))
+    try:
+        return str(turned_back(data.decode(), upstream_id)).encode()
+    except UnicodeDecodeError:
+        return data

@@ -1,9 +1,9 @@
 """Asking the upstream and writing down what it answered, while the client already reads it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 
 from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
@@ -13,6 +13,7 @@ from harness.backends.pump import Pump
 from harness.backends.runs import Runs
 from harness.errors import DO_NOT_RETRY, HarnessError, UpstreamError
 from harness.recording.answer import whole_body
+from harness.recording.batches import edited_results
 from harness.recording.bodies import response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
@@ -25,6 +26,10 @@ from harness.recording.transcript import transcript
 
 _NOT_RECORDED = (401, 403, 408, 409, 429)
 """An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
+
+_NOT_THERE = (404, 410)
+_NOT_FOUND = re.compile(r"not[ _]found|no such|does not exist", re.IGNORECASE)
+"""What a 400 says of an id that is not there (OpenAI's ``previous_response_not_found``)."""
 
 _LAST_WORDS_SECONDS = 3.0
 """How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
@@ -76,8 +81,8 @@ class RecordBackend:
             await self._check_key(call)
             take.watch = Stopwatch(self._clock) if self._clock else None
             answer = await self._upstream.ask(ids.call)
-            if answer.status == HTTPStatus.NOT_FOUND and ids.recalled:
-                raise _is_gone(answer, take)
+            if gone := _gone(answer, ids.recalled):
+                raise _is_gone(gone, answer, take)
             if not self._errors and not is_recordable(answer.status):
                 take.finish(_refusal(answer))
                 return answer
@@ -93,13 +98,15 @@ class RecordBackend:
     async def _whole(self, answer: Answer, take: "_Take") -> Answer:
         must_be_json = endpoint_of(take.call.path) in JSON_ENDPOINTS and answer.status < 400
         said_type = "" if _has_no_body(take.call.method, answer.status) else answer.media_type
+        normalize = normalizer(take.ids.answer)
         try:
-            body, media_type = response_body(answer.body or b"", said_type, must_be_json=must_be_json)
+            raw = edited_results(answer.body or b"", normalize)
+            body, media_type = response_body(raw, said_type, must_be_json=must_be_json)
         except ValueError:
             take.finish(_refusal(answer))
             return answer
         headers = normalized(answer.headers, take.key)
-        body = normalizer(take.ids.answer)(body)
+        body = normalize(body)
         timings = None
         if take.watch:
             take.watch.lap()
@@ -197,14 +204,21 @@ def _refusal(answer: Answer) -> UpstreamError:
     return UpstreamError(f"The upstream answered {answer.status}: {text}", hint="Nothing was recorded.")
 
 
-def _is_gone(answer: Answer, take: _Take) -> UpstreamError:
-    """What the upstream was asked about is known from recordings alone, and it does not know it."""
-    named = ", ".join(f"{name} (recorded as {upstream_id})" for name, upstream_id in take.ids.recalled.items())
+def _gone(answer: Answer, recalled: Mapping[str, str]) -> dict[str, str]:
+    """Which ids that recordings alone know the upstream does not: those that it says, else, where it says none, all."""
+    text = (answer.body or b"").decode(errors="replace") if 400 <= answer.status < 500 else ""
+    if answer.status not in _NOT_THERE and not _NOT_FOUND.search(text):
+        return {}
+    return {name: upstream_id for name, upstream_id in recalled.items() if upstream_id in text} or dict(recalled)
+
+
+def _is_gone(gone: Mapping[str, str], answer: Answer, take: _Take) -> UpstreamError:
+    named = ", ".join(f"{name} (recorded as {upstream_id})" for name, upstream_id in gone.items())
     command = record_command(take.call.request).replace("record-if-missing", "record")
     return UpstreamError(
-        f"The upstream does not know {named} any more. {_refusal(answer).message}",
-        hint=f"Nothing was recorded. Record what brought it again, with all that follows from it:  {command}",
-        http_status=HTTPStatus.NOT_FOUND,
+        f"The upstream does not have {named} any more. {_refusal(answer).message}",
+        hint=f"Nothing was recorded. Record again what brought it, with all that follows from it:  {command}",
+        http_status=answer.status,
         type="invalid_request_error",
         code="upstream_id_gone",
         headers=DO_NOT_RETRY,

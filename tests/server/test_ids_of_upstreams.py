@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from openai import OpenAI
 
 from harness.running import ServerThread
-from harness.settings import Mode, Settings
+from harness.settings import Mode, Redact, Settings
+from tests.scripted_upstream import http, scripted
 from tests.stateful_upstream import StatefulUpstream, stateful
 
 Seen = list[Any]
+
+OWN = "file-0123456789abcdefghijkl"
 
 
 def conversation(api: OpenAI) -> Seen:
@@ -25,8 +29,8 @@ def conversation(api: OpenAI) -> Seen:
     said = api.responses.create(model="m", input="Hi", conversation=made.id)
     again = api.responses.create(model="m", input="Hi", previous_response_id=said.id, metadata={"of": said.id})
     pages = [item.to_dict() for item in api.conversations.items.list(made.id, limit=1, order="asc")]
-    last = api.conversations.items.list(made.id, after=pages[-2]["id"])
-    removed = api.conversations.items.delete(pages[0]["id"], conversation_id=made.id)
+    last = api.conversations.items.list(made.id, after=str(pages[-2]["id"]))
+    removed = api.conversations.items.delete(str(pages[0]["id"]), conversation_id=made.id)
     assert said.id not in (again.id, made.id)
     assert said.conversation is not None
     assert said.conversation.id == made.id
@@ -69,7 +73,7 @@ def tools(api: OpenAI) -> Seen:
 
 
 def files(api: OpenAI) -> Seen:
-    """A file, quoted in a chat, a response, a vector store and a batch that is polled; its bytes."""
+    """A file, quoted in a chat, a response and a vector store; its bytes."""
     data = bytes(range(256))
     file = api.files.create(file=("a.bin", data), purpose="batch")
     asked: Any = [{"type": "text", "text": file.id}, {"type": "file", "file": {"file_id": file.id}}]
@@ -78,18 +82,39 @@ def files(api: OpenAI) -> Seen:
     response = api.responses.create(model="m", input=[{"role": "user", "content": [part]}])
     store = api.vector_stores.create(name="s", file_ids=[file.id])
     within = api.vector_stores.files.create(store.id, file_id=file.id)
-    batch = api.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
-    polls = [batch]
+    listed = [each.to_dict() for each in api.files.list(limit=1)]
+    assert [each["id"] for each in listed] == [file.id]
+    assert (within.id, within.vector_store_id) == (file.id, store.id)
+    assert api.files.content(file.id).content == data
+    return [
+        *(each.to_dict() for each in (file, chat, response, store, within, api.files.delete(file.id))),
+        listed,
+        data,
+    ]
+
+
+def batch(api: OpenAI) -> Seen:
+    """A batch whose requests quote an id, polled to its end; a result's id is gone on with."""
+    said = api.responses.create(model="m", input="Hi")
+    bodies: list[Any] = [
+        {"model": "m", "input": f"What is {said.id}?", "previous_response_id": said.id},
+        {"model": "m", "input": "Hi"},
+    ]
+    asked = [{"custom_id": f"{said.id}/{at}", "method": "POST", "url": "/v1/responses", "body": body}
+             for at, body in enumerate(bodies)]  # fmt: skip
+    file = api.files.create(file=("b.jsonl", "\n".join(map(json.dumps, asked)).encode()), purpose="batch")
+    made = api.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
+    polls = [made]
     while polls[-1].status != "completed":
-        polls.append(api.batches.retrieve(batch.id))
+        polls.append(api.batches.retrieve(made.id))
     output = polls[-1].output_file_id
     assert output is not None
-    listed = [each.to_dict() for each in api.files.list(limit=1)]
-    assert [each["id"] for each in listed] == [file.id, output]
-    assert (within.id, within.vector_store_id, batch.input_file_id) == (file.id, store.id, file.id)
-    assert api.files.content(file.id).content == data
-    said = (file, chat, response, store, within, *polls, api.files.delete(output))
-    return [*(each.to_dict() for each in said), listed, api.files.content(file.id).content]
+    results = [json.loads(line) for line in api.files.content(output).text.splitlines()]
+    assert [result["custom_id"] for result in results] == [line["custom_id"] for line in asked]
+    assert results[0]["response"]["body"]["previous_response_id"] == said.id
+    ids = [result["response"]["body"]["id"] for result in results]
+    assert [api.responses.retrieve(each).id for each in ids] == ids
+    return [said.to_dict(), file.to_dict(), *(each.to_dict() for each in polls), results]
 
 
 def twins(api: OpenAI) -> Seen:
@@ -99,7 +124,7 @@ def twins(api: OpenAI) -> Seen:
         api.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}], store=True)
         for _ in range(2)
     ]
-    assert len({each.id for each in (*made, *kept)}) == 5
+    assert len({*(each.id for each in made), *(each.id for each in kept)}) == 5
     looked_up = [api.conversations.retrieve(each.id) for each in reversed(made)]
     assert [each.id for each in looked_up] == [each.id for each in reversed(made)]
     assert [api.chat.completions.retrieve(each.id).id for each in kept] == [each.id for each in kept]
@@ -113,6 +138,7 @@ FLOWS: dict[str, Callable[[OpenAI], Seen]] = {
     "streamed": streamed,
     "tools": tools,
     "files": files,
+    "batch": batch,
     "twins": twins,
 }
 
@@ -162,3 +188,148 @@ def test_a_flow_is_recorded_replayed_and_recorded_again(tmp_path: Path, name: st
     with stateful(says="Hello to you") as upstream:
         run(flow, two, Mode.RECORD, upstream)
     assert written(two).keys() == written(one).keys()
+
+
+@pytest.mark.parametrize("name", ["streamed", "tools"])
+def test_a_later_run_goes_on_with_what_was_recorded(tmp_path: Path, name: str) -> None:
+    """Whichever recording is gone: what is replayed says what the upstream calls what is asked for."""
+    flow = FLOWS[name]
+    with stateful() as upstream:
+        recorded = run(flow, tmp_path, Mode.RECORD, upstream)
+        before = written(tmp_path)
+        for file in sorted(tmp_path.iterdir()):
+            file.unlink()
+            assert run(flow, tmp_path, Mode.RECORD_IF_MISSING, upstream) == recorded
+            assert written(tmp_path) == before
+
+
+def test_a_client_may_hold_an_id_of_an_earlier_run(tmp_path: Path) -> None:
+    """As another of pytest-xdist's workers does: this server has neither recorded nor replayed what gave it."""
+    with stateful() as upstream:
+        made = run(lambda api: [api.conversations.create().id], tmp_path, Mode.RECORD, upstream, scope=None)[0]
+        for mode in (Mode.RECORD, Mode.RECORD_IF_MISSING):
+            [seen] = run(lambda api: [api.conversations.retrieve(made).id], tmp_path, mode, upstream, scope=str(mode))
+            assert seen == made
+
+
+def test_an_id_that_is_no_more_is_the_upstreams_error_with_a_way_out(tmp_path: Path) -> None:
+    def ask(api: OpenAI) -> Seen:
+        made = api.conversations.create()
+        return [api.conversations.retrieve(made.id).id]
+
+    with stateful() as upstream:
+        [made] = run(lambda api: [api.conversations.create().id], tmp_path, Mode.RECORD, upstream)
+    with stateful() as upstream, pytest.raises(openai.NotFoundError) as gone:
+        run(ask, tmp_path, Mode.RECORD_IF_MISSING, upstream)
+    assert gone.value.code == "upstream_id_gone"
+    assert f"does not have {made} (recorded as conv_" in gone.value.message
+    assert "No such object: conv_" in gone.value.message
+    assert "harness serve --mode record" in gone.value.message or "HARNESS_MODE=record " in gone.value.message
+    assert len(list(tmp_path.iterdir())) == 1
+    with stateful() as upstream:
+        assert run(ask, tmp_path, Mode.RECORD, upstream) == [made]
+    assert run(ask, tmp_path, Mode.REPLAY) == [made]
+
+
+def test_what_a_recording_deleted_may_be_gone(tmp_path: Path) -> None:
+    def ask(api: OpenAI) -> Seen:
+        made = api.conversations.create()
+        api.conversations.delete(made.id)
+        with pytest.raises(openai.NotFoundError) as gone:
+            api.conversations.retrieve(made.id)
+        return [gone.value.body]
+
+    with stateful() as upstream:
+        recorded = run(ask, tmp_path, Mode.RECORD, upstream)
+        [file] = [file for file in tmp_path.iterdir() if '"is_exception"' in file.read_text()]
+        before = file.read_bytes()
+        file.unlink()
+        assert run(ask, tmp_path, Mode.RECORD_IF_MISSING, upstream) == recorded
+    assert file.read_bytes() == before
+
+
+def test_scopes_share_no_id_and_a_client_may_use_all_of_them(tmp_path: Path) -> None:
+    def ask(shared: OpenAI) -> Seen:
+        file = shared.files.create(file=("a", b"x"), purpose="batch")
+        scopes = [shared.with_options(base_url=str(shared.base_url).replace("/v1", f"/scope/{n}/v1")) for n in "ab"]
+        stores = [api.vector_stores.create(file_ids=[file.id]).id for api in scopes]
+        listed = [[each.id for each in api.files.list(limit=20).data] for api in scopes]
+        assert listed == [[file.id], [file.id]]
+        crossed = [api.vector_stores.retrieve(store).id for api, store in zip(scopes, reversed(stores), strict=True)]
+        assert crossed == stores[::-1]
+        assert len({file.id, *stores}) == 3
+        return [file.id, *stores, *crossed]
+
+    with stateful() as upstream:
+        recorded = run(ask, tmp_path, Mode.RECORD, upstream, scope=None)
+    assert run(ask, tmp_path, Mode.REPLAY, scope=None, strict=True) == recorded
+
+
+def test_what_the_client_says_by_itself_stays(tmp_path: Path) -> None:
+    """Ids that a test has by heart, and texts: what a model reads and says is content."""
+
+    def ask(api: OpenAI) -> Seen:
+        made = api.conversations.create()
+        call: Any = {"type": "function_call", "id": "fc_0123456789abcdef", "call_id": "call_mine1", "name": "f",
+                     "arguments": json.dumps({"id": made.id})}  # fmt: skip
+        part = {"type": "input_text", "text": f"What is {made.id}, and {OWN}?"}
+        text: Any = {"type": "message", "role": "user", "content": [part]}
+        api.conversations.items.create(made.id, items=[call, text])
+        listed = [item.to_dict() for item in api.conversations.items.list(made.id, order="asc")]
+        with pytest.raises(openai.NotFoundError, match=OWN):
+            api.files.retrieve(OWN)
+        return [made.id, *listed]
+
+    with stateful() as upstream:
+        recorded = run(ask, tmp_path, Mode.RECORD, upstream)
+        items = upstream.asked[1][2]["items"]
+    made, call, text = recorded
+    assert (call["id"], call["call_id"]) == ("fc_0123456789abcdef", "call_mine1")
+    assert text["content"][0]["text"] == f"What is {made}, and {OWN}?" == items[1]["content"][0]["text"]
+    assert items[0]["arguments"] == json.dumps({"id": made})
+    assert run(ask, tmp_path, Mode.REPLAY, strict=True) == recorded
+
+
+def test_at_once_or_one_by_one_the_ids_are_the_same(tmp_path: Path) -> None:
+    def at_once(api: OpenAI) -> Seen:
+        def make(number: int) -> list[str]:
+            made = api.conversations.create(metadata={"n": str(number)})
+            return [made.id, api.responses.create(model="m", input="Hi", conversation=made.id).id]
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(make, range(24)))
+
+    seen = []
+    for directory in (tmp_path / "one", tmp_path / "two"):
+        with stateful() as upstream:
+            seen.append(run(at_once, directory, Mode.RECORD, upstream))
+    assert seen[0] == seen[1] == run(at_once, tmp_path / "one", Mode.REPLAY, strict=True)
+    assert len({text for pair in seen[0] for text in pair}) == 48
+    assert written(tmp_path / "one") == written(tmp_path / "two")
+
+
+def test_a_test_that_is_run_again_gets_the_same_ids(tmp_path: Path) -> None:
+    with stateful() as upstream:
+        settings = Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url, responses="upstream")
+        with ServerThread(settings) as server, OpenAI(base_url=server.scoped("a"), api_key="x") as api:
+            first = twins(api)
+            upstream.objects.clear()
+            server.begin("a")
+            assert twins(api) == first
+
+
+def test_what_is_secret_is_no_id(tmp_path: Path) -> None:
+    secret, run_id = "proj_" + "a1B2" * 6, "run_" + "0a1b" * 6
+    answer = {"id": "batch_0123456789abcdef", "project_id": secret, "run_id": run_id, "request_id": run_id}
+    with scripted(http(json.dumps(answer).encode())) as upstream:
+        settings = Settings(
+            mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url, redact=Redact(fields=("run_id",))
+        )
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x") as api:
+            seen = api.batches.retrieve("batch_1").to_dict()
+    [file] = tmp_path.iterdir()
+    written = json.loads(file.read_text())
+    assert seen["project_id"] == secret
+    assert secret not in file.read_text()
+    assert written["response"]["body"]["run_id"] == "[redacted]"
+    assert list(written["id_normalization_mapping"]) == [seen["id"]]
