@@ -35,6 +35,7 @@ class StatefulUpstream:
     items: dict[str, list[Object]] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    forms: list[Object] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -199,6 +200,14 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
         made = kept.keep("file-", "file", filename=upload.filename, purpose=form["purpose"], bytes=len(data))
         kept.contents[made["id"]] = data
         return answer(made)
+
+    @routes.post("/v1/containers/{id}/files")
+    async def _(request: web.Request) -> web.Response:
+        form = dict(await request.post())
+        kept.forms.append(
+            {name: part.file.read() if isinstance(part, web.FileField) else part for name, part in form.items()}
+        )
+        return answer(kept.get(request.match_info["id"]))
 
     @routes.get("/v1/files/{id}/content")
     async def _(request: web.Request) -> web.Response:

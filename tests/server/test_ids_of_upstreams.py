@@ -1,5 +1,6 @@
 """Flows over what a stateful upstream keeps, by the real client: recorded, replayed with it gone, recorded again."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,8 @@ import pytest
 from openai import OpenAI
 
 from harness.running import ServerThread
-from harness.settings import Mode, Redact, Settings
-from tests.scripted_upstream import http, scripted
+from harness.settings import Mode, NamedUpstream, Redact, Settings
+from tests.scripted_upstream import chunk, http, scripted, stream
 from tests.stateful_upstream import StatefulUpstream, stateful
 
 Seen = list[Any]
@@ -333,3 +334,69 @@ def test_what_is_secret_is_no_id(tmp_path: Path) -> None:
     assert secret not in file.read_text()
     assert written["response"]["body"]["run_id"] == "[redacted]"
     assert list(written["id_normalization_mapping"]) == [seen["id"]]
+
+
+def test_a_form_says_ids_in_its_fields_alone(tmp_path: Path) -> None:
+    with stateful() as upstream:
+
+        def ask(api: OpenAI) -> Seen:
+            made = api.files.create(file=("a", b"x"), purpose="batch")
+            # As code interpreter's containers are given files; what a file says is its owner's.
+            api.post(
+                "/containers/c/files",
+                body={"file_id": made.id},
+                files=[("file", ("a.txt", json.dumps({"id": made.id}).encode()))],
+                cast_to=object,
+                options={"headers": {"Content-Type": "multipart/form-data"}},
+            )
+            return [made.id]
+
+        with pytest.raises(openai.NotFoundError):
+            run(ask, tmp_path, Mode.RECORD, upstream)
+    [upstream_id] = upstream.objects
+    [form] = upstream.forms
+    assert form["file_id"] == upstream_id
+    assert form["file"] != json.dumps({"id": upstream_id}).encode()
+
+
+def test_upstreams_that_call_things_the_same_are_told_apart(tmp_path: Path) -> None:
+    same = http(json.dumps({"id": "batch_1234", "object": "batch"}).encode())
+    with scripted(same) as one, scripted(same) as other:
+        settings = Settings(
+            mode=Mode.RECORD, recordings=tmp_path, upstream=one.url, upstreams={"b": NamedUpstream(other.url)}
+        )
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as api:
+            ours = api.batches.retrieve("batch_mine1").id
+            theirs = api.with_options(base_url=f"{server.root}/b/v1").batches.retrieve("batch_mine1").id
+            for name in (ours, theirs):
+                api.with_options(base_url=f"{server.root}/b/v1").batches.retrieve(name)
+    assert ours != theirs
+    assert [head.split()[1] for head, _ in other.requests[1:]] == ["/v1/batches/batch_1234"] * 2
+
+
+def test_an_answer_that_broke_off_leaves_no_trace_in_the_next(tmp_path: Path) -> None:
+    """A chat is asked again under the same ids; what an upstream keeps exists, and its id is not given again."""
+    call = {"index": 0, "id": "call_x", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = chunk(finish="tool_calls")
+    asked["choices"][0]["delta"] = {"tool_calls": [call]}
+    started, again = (
+        {"type": "response.created", "response": {"id": name, "object": "response", "output": []}}
+        for name in ("resp_1", "resp_2")
+    )
+    answers = [stream(asked | {"choices": [asked["choices"][0] | {"finish_reason": None}]}, done=False), stream(asked)]
+    answers += [stream(started, done=False), stream(again, {**again, "type": "response.completed"})]
+    seen: list[str] = []
+    with scripted(*answers) as upstream:
+        settings = Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url, responses="upstream")
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as api:
+            for _ in range(2):
+                with contextlib.suppress(openai.APIError):
+                    for piece in api.chat.completions.create(model="m", messages=[], stream=True):
+                        seen += [call.id or "" for call in piece.choices[0].delta.tool_calls or ()]
+            for _ in range(2):
+                with contextlib.suppress(openai.APIError):
+                    for event in api.responses.create(model="m", input="Hi", stream=True):
+                        seen += [event.response.id] if event.type == "response.created" else []
+    assert len(seen) == 4
+    assert seen[0] == seen[1]
+    assert seen[2] != seen[3]
