@@ -7,7 +7,7 @@ replayed, and when a client quotes an id that it must have from one.
 
 import json
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
@@ -89,8 +89,11 @@ class Ids:
         self._recalled: dict[str, str] = {}
         self._upstream_ids = ChainMap(self._given, self._passing, self._recalled)
 
-    def exchange(self, call: Call, key: str, provider: str) -> Exchanged:
-        """A call with the upstream's own ids in place of normalized ones, and what names the ids of its answer."""
+    def exchange(self, call: Call, key: str, provider: str, secrets: Sequence[str] = ()) -> Exchanged:
+        """A call with the upstream's own ids in place of normalized ones, and what names the ids of its answer.
+
+        ``secrets`` are those of the call: what is one is no id.
+        """
         if call.target is not None or endpoint_of(call.path) == "/v1/models":
             # MCP servers and lists of models keep nothing for a client.
             return Exchanged(call)
@@ -109,15 +112,20 @@ class Ids:
         for name, found in kept.items():
             scope.names[provider].setdefault(found, name)
         is_kept = _is_kept(call)
-        answer, give_back = self._answer(call, key, provider, is_kept=is_kept, own=scope.own if is_kept else own)
+        names = ChainMap(scope.names[provider], self._scopes[None].names[provider])
+        own = scope.own if is_kept else own
+
+        def stays(name: str, text: str) -> bool:
+            return text in own or (text not in names and self._redactor.redact({name: text}, secrets) != {name: text})
+
+        answer, give_back = self._answer(scope, key, names, stays, is_kept=is_kept)
         lost = {name: found for name, found in kept.items() if name not in self._given and name not in scope.deleted}
         return Exchanged(turned, kept, lost, answer, is_kept=is_kept, give_back=give_back)
 
     def _answer(
-        self, call: Call, key: str, provider: str, *, is_kept: bool, own: set[str]
+        self, scope: _Scope, key: str, names: ChainMap[str, str], stays: Callable[[str, str], bool], *, is_kept: bool
     ) -> tuple[AnswerIds, Callable[[], None]]:
-        scope, taken = self._scopes[call.scope], list[int]()
-        names = ChainMap(scope.names[provider], self._scopes[None].names[provider])
+        taken: list[int] = []
 
         def number() -> int:
             taken.append(scope.answers[key].take())
@@ -127,9 +135,6 @@ class Ids:
             # What an upstream keeps exists, however its answer ended, and a client may have read the id.
             for number in taken if not is_kept else ():
                 scope.answers[key].give_back(number)
-
-        def stays(name: str, text: str) -> bool:
-            return text in own or (text not in names and self._redactor.redact({name: text}) != {name: text})
 
         answer = AnswerIds(
             key,

@@ -75,7 +75,7 @@ class RecordBackend:
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
         key = self.key(call)
-        ids = self._ids.exchange(call, key, self._upstream.provider(call))
+        ids = self._ids.exchange(call, key, self._upstream.provider(call), self._secrets(call))
         take = _Take(self, call, key, ids, done or asyncio.Event(), records_errors=self._errors)
         try:
             await self._check_key(call)

@@ -253,8 +253,8 @@ def test_scopes_share_no_id_and_a_client_may_use_all_of_them(tmp_path: Path) -> 
     def ask(shared: OpenAI) -> Seen:
         file = shared.files.create(file=("a", b"x"), purpose="batch")
         scopes = [shared.with_options(base_url=str(shared.base_url).replace("/v1", f"/scope/{n}/v1")) for n in "ab"]
-        stores = [api.vector_stores.create(file_ids=[file.id]).id for api in scopes]
         listed = [[each.id for each in api.files.list(limit=20).data] for api in scopes]
+        stores = [api.vector_stores.create(file_ids=[file.id]).id for api in scopes]
         assert listed == [[file.id], [file.id]]
         crossed = [api.vector_stores.retrieve(store).id for api, store in zip(scopes, reversed(stores), strict=True)]
         assert crossed == stores[::-1]
@@ -284,6 +284,9 @@ def test_what_the_client_says_by_itself_stays(tmp_path: Path) -> None:
     with stateful() as upstream:
         recorded = run(ask, tmp_path, Mode.RECORD, upstream)
         items = upstream.asked[1][2]["items"]
+        [listing] = [file for file in tmp_path.iterdir() if "items?order" in file.read_text()]
+        listing.unlink()
+        assert run(ask, tmp_path, Mode.RECORD_IF_MISSING, upstream) == recorded
     made, call, text = recorded
     assert (call["id"], call["call_id"]) == ("fc_0123456789abcdef", "call_mine1")
     assert text["content"][0]["text"] == f"What is {made}, and {OWN}?" == items[1]["content"][0]["text"]
@@ -320,19 +323,18 @@ def test_a_test_that_is_run_again_gets_the_same_ids(tmp_path: Path) -> None:
 
 
 def test_what_is_secret_is_no_id(tmp_path: Path) -> None:
-    secret, run_id = "proj_" + "a1B2" * 6, "run_" + "0a1b" * 6
-    answer = {"id": "batch_0123456789abcdef", "project_id": secret, "run_id": run_id, "request_id": run_id}
+    project, run_id, key = "proj_" + "a1B2" * 6, "run_" + "0a1b" * 6, "ourkey0123456789abcdef"
+    answer = {"id": "batch_0123456789abcdef", "project_id": project, "run_id": run_id, "session_id": key}
     with scripted(http(json.dumps(answer).encode())) as upstream:
         settings = Settings(
             mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url, redact=Redact(fields=("run_id",))
         )
-        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x") as api:
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key=key) as api:
             seen = api.batches.retrieve("batch_1").to_dict()
     [file] = tmp_path.iterdir()
     written = json.loads(file.read_text())
-    assert seen["project_id"] == secret
-    assert secret not in file.read_text()
-    assert written["response"]["body"]["run_id"] == "[redacted]"
+    assert (seen["project_id"], seen["session_id"]) == (project, key)
+    assert not [secret for secret in (project, run_id, key) if secret in file.read_text()]
     assert list(written["id_normalization_mapping"]) == [seen["id"]]
 
 
