@@ -6,7 +6,7 @@ import secrets
 import string
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,7 @@ class StatefulUpstream:
 
     says: str = "Hello"
     port: int = 0
+    new_id: Callable[[str], str] = new_id
     objects: dict[str, Object] = field(default_factory=dict)
     items: dict[str, list[Object]] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class StatefulUpstream:
 
     def keep(self, prefix: str, kind: str, **more: Any) -> Object:
         times = {} if "created" in more else {"created_at": time.time_ns() // 1000}
-        made = {"id": new_id(prefix), "object": kind, **times, **more}
+        made = {"id": self.new_id(prefix), "object": kind, **times, **more}
         self.objects[made["id"]] = made
         return made
 
@@ -60,7 +61,7 @@ class StatefulUpstream:
 
     def message(self, role: str, text: str) -> Object:
         part = {"type": "input_text", "text": text} if role == "user" else {"type": "output_text", "text": text}
-        made = {"id": new_id("msg_"), "type": "message", "role": role, "status": "completed", "content": [part]}
+        made = {"id": self.new_id("msg_"), "type": "message", "role": role, "status": "completed", "content": [part]}
         return made if role == "user" else made | {"content": [{**part, "annotations": []}]}
 
     def respond(self, body: Object) -> Object:
@@ -79,11 +80,11 @@ class StatefulUpstream:
         output = [self.message("assistant", self.says)]
         if body.get("tools") and not any(item.get("type") == "function_call_output" for item in given):
             call = self.keep("call_", "call")
-            output = [{"id": new_id("fc_"), "type": "function_call", "call_id": call["id"], "name": "w",
+            output = [{"id": self.new_id("fc_"), "type": "function_call", "call_id": call["id"], "name": "w",
                        "arguments": "{}", "status": "completed"}]  # fmt: skip
         if conversation:
             asked = given or [self.message("user", body["input"])]
-            self.items[conversation] += [{"id": new_id("msg_"), **item} for item in asked] + output
+            self.items[conversation] += [{"id": self.new_id("msg_"), **item} for item in asked] + output
         return self.keep(
             "resp_", "response", status="completed", model=body.get("model"), output=output, error=None,
             previous_response_id=earlier, conversation={"id": conversation} if conversation else None,
@@ -118,7 +119,7 @@ class StatefulUpstream:
 
     def result(self, line: Object) -> Object:
         response = {"status_code": 200, "request_id": secrets.token_hex(16), "body": self.respond(line["body"])}
-        return {"id": new_id("batch_req_"), "custom_id": line["custom_id"], "response": response, "error": None}
+        return {"id": self.new_id("batch_req_"), "custom_id": line["custom_id"], "response": response, "error": None}
 
 
 def _page(rows: list[Object], request: web.Request) -> Object:
@@ -145,13 +146,13 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
     async def _(request: web.Request) -> web.Response:
         body = await request.json() if request.body_exists else {}
         made = kept.keep("conv_", "conversation", metadata=body.get("metadata") or {})
-        kept.items[made["id"]] = [{"id": new_id("msg_"), **item} for item in body.get("items") or ()]
+        kept.items[made["id"]] = [{"id": kept.new_id("msg_"), **item} for item in body.get("items") or ()]
         return answer(made)
 
     @routes.post("/v1/conversations/{id}/items")
     async def _(request: web.Request) -> web.Response:
         name = kept.get(request.match_info["id"])["id"]
-        new = [{"id": new_id("msg_"), "status": "completed", **item} for item in (await request.json())["items"]]
+        new = [{"id": kept.new_id("msg_"), "status": "completed", **item} for item in (await request.json())["items"]]
         kept.items[name] += new
         return answer(_page(new, request))
 
@@ -266,9 +267,9 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
 
 
 @contextmanager
-def stateful(says: str = "Hello") -> Iterator[StatefulUpstream]:
+def stateful(says: str = "Hello", **options: Any) -> Iterator[StatefulUpstream]:
     """A stateful upstream on a free port, in a thread of its own, that knows nothing yet."""
-    upstream = StatefulUpstream(says)
+    upstream = StatefulUpstream(says, **options)
     loop, ready = asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
 

@@ -16,7 +16,15 @@ from harness.errors import RecordingError
 from harness.recording.batches import edited_requests
 from harness.recording.bodies import BINARY, TEXT, edited_form, is_multipart
 from harness.recording.canonical import CHUNKED, endpoint_of
-from harness.recording.ids import AnswerIds, Lookup, key_beginning, quoted, turned_back, turned_back_in_url
+from harness.recording.ids import (
+    AnswerIds,
+    Lookup,
+    key_beginning,
+    quoted,
+    quoted_in_url,
+    turned_back,
+    turned_back_in_url,
+)
 from harness.recording.model import Json
 from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
@@ -147,7 +155,7 @@ class Ids:
 
     def _own(self, call: Call) -> set[str]:
         """The ids in a request that nobody gave to its client."""
-        said = [*quoted(call.path), *quoted(call.query), *quoted(call.request.body)]
+        said = [*quoted_in_url(call.path), *quoted_in_url(call.query), *quoted(call.request.body)]
         return {text for text in said if text not in self._upstream_ids}
 
     def _upstream_id(self, text: str) -> str | None:

@@ -37,10 +37,20 @@ _OPAQUE = frozenset({"metadata", "attributes", "parameters", "schema", "input_sc
 _ID_NAME = re.compile(r"(?:.*_)?ids?|.*[a-z]Ids?")
 _MORE_NAMES = frozenset({"conversation", "training_file", "validation_file", "result_files"})
 _CURSORS = frozenset({"next_page", "next_cursor", "next_page_token", "nextPageToken"})
+_ITEM = re.compile(r"message|reasoning|.*_(?:call|output|request|response|tools|use|result)")
+"""Types of the items of a conversation, and of the blocks of a message that have ids."""
+
+_NAMED, _KEPT = "(named)", "(kept)"
+"""Places of ids: in an object that somebody named, in one that an upstream keeps."""
+
 _CLIENTS_NAMES = frozenset({"custom_id", "model_id", "user_id", "client_id", "provider_id", "tenant_id"})
 """Ids that nobody makes at random."""
 
+_NO_MAKING = frozenset({"model", "engine", "deployment"})
+"""Kinds of objects whose ids are names."""
+
 _PREFIXES = (
+    *("response", "conversation", "message", "reasoning", "function_call", "completion", "assistant"),
     *("resp", "conv", "msg", "item", "rs", "fc", "fco", "call", "ws", "fs", "ci", "ig", "cu", "sh", "cmp", "ctc"),
     *("cto", "mcp", "mcpl", "mcpr", "mcpa", "file", "vs", "vsf", "vsfb", "batch", "batch_req", "ftjob", "ftevent"),
     *("ftckpt", "chatcmpl", "cmpl", "modr", "run", "step", "thread", "asst", "cntr", "cfile", "upload", "part", "eval"),
@@ -48,8 +58,10 @@ _PREFIXES = (
 )  # fmt: skip
 _KNOWN_PREFIX = re.compile(rf"(?:{'|'.join(sorted(_PREFIXES, key=len, reverse=True))})[-_]")
 _ANY_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}[-_]")
+_SHORT_HEX = re.compile(r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,}")
 _LONG_RUN = re.compile(r"(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{16,}")
 _UUID_SHAPE = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UNLIKE_WORDS = re.compile(rf"{_UUID_SHAPE.pattern}|{_SHORT_HEX.pattern}")
 _LONG_ENOUGH = 12
 """From this length on what stands behind a known prefix is no word, digits or not."""
 
@@ -101,7 +113,7 @@ def kind_of(text: str) -> str | None:
         rest = text[known.end() :]
         return known[0] if len(rest) >= _LONG_ENOUGH or any(map(str.isdigit, rest)) else None
     other = _ANY_PREFIX.match(text)
-    if other and (_LONG_RUN.search(text, other.end()) or _UUID_SHAPE.fullmatch(text, other.end())):
+    if other and (_LONG_RUN.search(text, other.end()) or _UNLIKE_WORDS.fullmatch(text, other.end())):
         return other[0]
     return BARE if _LONG_RUN.fullmatch(text) else None
 
@@ -114,37 +126,56 @@ class Given(NamedTuple):
     kind: str
 
 
-def given(value: Json, name: str = "", holder: str = "") -> Iterator[Given]:
+def given(value: Json, name: str = "", place: str = "") -> Iterator[Given]:
     """The ids in an answer that its upstream made, in order, as often as they stand there.
 
-    ``name`` is that of the field whose value this is, ``holder`` the field around the object that has it.
+    ``name`` is that of the field whose value this is, ``place`` says what has that field (``_place``).
     """
     if isinstance(value, str):
-        kind = _kind_at(name, holder, value)
+        kind = _kind_at(name, place, value)
         if kind is not None:
             yield Given(name, value, kind)
     elif isinstance(value, list):
         for item in value:
-            yield from given(item, name, holder)
+            yield from given(item, name, place)
     elif isinstance(value, dict):
-        is_model = value.get("object") == "model"
+        inside = _place(value, name)
         for field, item in value.items():
-            if field not in _OPAQUE and not (is_model and field == "id"):
-                yield from given(item, field, name)
+            if field not in _OPAQUE:
+                yield from given(item, field, inside)
 
 
-def _kind_at(name: str, holder: str, text: str) -> str | None:
-    if not text or name in _CLIENTS_NAMES:
+def _place(value: dict[str, Json], name: str) -> str:
+    """What bears on the id of an object: the field that it is in, or the kind of object that it says to be."""
+    kind = value.get("object", value.get("type"))
+    if name == "tool_calls" or not isinstance(kind, str):
+        return name
+    if kind in _NO_MAKING:
+        return _NAMED
+    return _KEPT if "object" in value or _ITEM.fullmatch(kind) else name
+
+
+def _says_id(name: str) -> bool:
+    return name in _MORE_NAMES or name in _CURSORS or (bool(_ID_NAME.fullmatch(name)) and name not in _CLIENTS_NAMES)
+
+
+def _kind_at(name: str, place: str, text: str) -> str | None:
+    if not text or not _says_id(name) or (name == "id" and place == _NAMED):
         return None
-    if name in ("call_id", "tool_call_id") or (name == "id" and holder == "tool_calls"):
+    if name in ("call_id", "tool_call_id") or (name == "id" and place == "tool_calls"):
         # Models make these up, in any shape.
         return CALL
     if name in _CURSORS:
         return "cursor_"
-    return kind_of(text) if name in _MORE_NAMES or _ID_NAME.fullmatch(name) else None
+    kind = kind_of(text)
+    if kind is None and name == "id" and place == _KEPT and re.search(r"\d", text):
+        # Any server may have a way of its own to name what it keeps.
+        other = _ANY_PREFIX.match(text)
+        return other[0] if other else BARE
+    return kind
 
 
-def replaced(value: Json, words: Lookup, whole: Lookup, name: str = "", holder: str = "") -> Json:
+def replaced(value: Json, words: Lookup, whole: Lookup, name: str = "") -> Json:
     """``value`` with every known id replaced, outside of texts; the value itself, not a copy, when there is none.
 
     Where the name of a field says that its value is an id, that is looked up as a ``whole``; inside of other strings (a
@@ -153,20 +184,25 @@ def replaced(value: Json, words: Lookup, whole: Lookup, name: str = "", holder: 
     if isinstance(value, str):
         if name in _TEXTS or len(value) > _LONGEST:
             return value
-        is_id = _kind_at(name, holder, value) is not None
-        return (whole(value) if is_id else None) or replaced_words(value, words)
+        return (whole(value) if _says_id(name) else None) or replaced_words(value, words)
     if isinstance(value, list):
-        items = [replaced(item, words, whole, name, holder) for item in value]
+        items = [replaced(item, words, whole, name) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     if isinstance(value, dict):
-        fields = {field: replaced(item, words, whole, field, name) for field, item in value.items()}
+        fields = {field: replaced(item, words, whole, field) for field, item in value.items()}
         return fields if any(new is not value[field] for field, new in fields.items()) else value
     return value
 
 
 def turned_back(value: Json, lookup: Lookup) -> Json:
     """A request's body with the upstream's ids; the value itself, not a copy, when nothing in it is known."""
-    return replaced(value, lookup, lookup)
+
+    def word(text: str) -> str | None:
+        # What could not be told from any word on its way back stays as the client says it.
+        found = lookup(text)
+        return found if found is not None and kind_of(found) is not None else None
+
+    return replaced(value, word, lookup)
 
 
 def turned_back_in_url(text: str, lookup: Lookup) -> str:
@@ -185,19 +221,24 @@ def replaced_words(text: str, lookup: Lookup) -> str:
     return text if changed == text else changed
 
 
-def quoted(value: Json, name: str = "", holder: str = "") -> Iterator[str]:
+def quoted(value: Json, name: str = "") -> Iterator[str]:
     """Everything in a request that is an id by its field or by its looks, texts left out."""
     if isinstance(value, str):
         if name not in _TEXTS and len(value) <= _LONGEST:
             yield from (word for word in _WORD.findall(value) if kind_of(word) is not None)
-            if _kind_at(name, holder, value) is not None:
+            if _says_id(name):
                 yield value
     elif isinstance(value, list):
         for item in value:
-            yield from quoted(item, name, holder)
+            yield from quoted(item, name)
     elif isinstance(value, dict):
         for field, item in value.items():
-            yield from quoted(item, field, name)
+            yield from quoted(item, field)
+
+
+def quoted_in_url(text: str) -> Iterator[str]:
+    """Everything in a path or a query that may be an id."""
+    yield from (word for word in _WORD.findall(text) if re.search(r"\d", word))
 
 
 class AnswerIds:

@@ -30,6 +30,8 @@ HEX = st.integers(16**23, 16**24 - 1).map(lambda number: f"{number:x}")
 
 
 def upstreams_id(kind: str, random: str) -> str:
+    if kind == "a number":
+        return str(int(random, 16) % 10**9)
     return str(uuid.UUID(random.zfill(32))) if kind == "uuid" else f"{kind}{random[:-1]}7"
 
 
@@ -75,7 +77,7 @@ def filled(value: Any, ids: Sequence[str], *, in_texts: Sequence[str] | None = N
 
 
 def of_kinds(randoms: Sequence[str]) -> list[str]:
-    return [upstreams_id(KINDS[at % len(KINDS)], random) for at, random in enumerate(randoms)]
+    return [upstreams_id((*KINDS[:6], "a number", "uuid")[at], random) for at, random in enumerate(randoms)]
 
 
 @LAW
@@ -98,8 +100,8 @@ def test_two_runs_of_an_upstream_differ_in_their_texts_alone(
 ) -> None:
     first, second = of_kinds(one), of_kinds(other)
     known = {text for item in (filled(answer, first), filled(answer, second)) for text in _ids_of(item)}
-    # What a string merely mentions is known only when it is the id of something.
-    unknown = [text for text in (*first, *second) if text not in known]
+    # What a string merely mentions is known only when it is the id of something, and looks like one.
+    unknown = [text for text in (*first, *second) if text not in known or kind_of(text) is None]
 
     outcomes = [json.dumps(AnswerIds(KEY).renamed(filled(answer, ids, in_texts=first))) for ids in (first, second)]
 
@@ -183,7 +185,8 @@ def test_where_a_known_id_is_replaced(before: Any, after: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [
-    {"object": "model", "id": "abcdef0123456789abcdef"}, {"custom_id": "request_0123456789abcdef"},
+    {"object": "model", "id": "abcdef0123456789abcdef"}, {"type": "model", "id": "claude-0123456789abcdef"},
+    {"object": "skill", "id": "pdf"}, {"custom_id": "request_0123456789abcdef"},
     {"metadata": {"id": MADE}}, {"tools": [{"parameters": {"properties": {"id": {"enum": [MADE]}}}}]},
     {"__text__": MADE}, {"__binary__": {"media_type": "a/b", "base64": "cmVzcF8xMjM0NTY3ODkwYWI="}},
 ])  # fmt: skip
@@ -201,6 +204,18 @@ def test_an_empty_id_and_calls_of_any_shape() -> None:
         made_id("call_", KEY, 1, 1), made_id("call_", KEY, 1, 2), "", None,
     ]  # fmt: skip
     assert value["count"] == "0"
+
+
+@pytest.mark.parametrize("text", ["c:1", "V1StGXR8_Z5jdHi6B-myT", "42", "conv.7f3a"])
+def test_what_an_upstream_keeps_may_be_called_anything(text: str) -> None:
+    back: dict[str, str] = {}
+    value = {"object": "list", "data": [{"object": "conversation", "id": text, "count": "42"}], "first_id": text}
+
+    renamed = AnswerIds(KEY, {}, back).renamed(value)
+
+    assert renamed["data"][0]["id"] == renamed["first_id"] != text
+    assert renamed["data"][0]["count"] == "42"
+    assert turned_back(renamed, back.get) == value
 
 
 def test_urls_are_turned_back_word_by_word_and_encoded() -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import secrets
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -189,6 +191,24 @@ def test_a_flow_is_recorded_replayed_and_recorded_again(tmp_path: Path, name: st
     with stateful(says="Hello to you") as upstream:
         run(flow, two, Mode.RECORD, upstream)
     assert written(two).keys() == written(one).keys()
+
+
+SHAPES: dict[str, Callable[[str], str]] = {
+    "uuids": lambda _: str(uuid.uuid4()),
+    "numbers": lambda prefix: f"{prefix.rstrip('-_')}.{secrets.randbelow(10**9)}",
+    "short": lambda prefix: prefix + secrets.token_hex(2) + "7",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_upstream_may_call_things_as_it_likes(tmp_path: Path, shape: str) -> None:
+    # In the message of an error a number is a word like any other.
+    flow, seen = streamed if shape == "numbers" else conversation, []
+    for name in ("one", "two"):
+        with stateful(new_id=SHAPES[shape]) as upstream:
+            seen.append(run(flow, tmp_path / name, Mode.RECORD, upstream, strict=True))
+    assert seen[0] == seen[1] == run(flow, tmp_path / "one", Mode.REPLAY, strict=True)
+    assert written(tmp_path / "one") == written(tmp_path / "two")
 
 
 @pytest.mark.parametrize("name", ["streamed", "tools"])
