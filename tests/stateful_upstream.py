@@ -132,15 +132,8 @@ def _page(rows: list[Object], request: web.Request) -> Object:
     return {"object": "list", "data": page, "first_id": first, "last_id": last, "has_more": has_more}
 
 
-def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 - one short function for each route
-    routes = web.RouteTableDef()
-    kept, answer = upstream, web.json_response
-
-    def kind(request: web.Request) -> list[Object]:
-        names = {"files": "file", "vector_stores": "vector_store", "batches": "batch", "responses": "response"}
-        names["chat/completions"] = "chat.completion"
-        wanted = names[request.path.removeprefix("/v1/")]
-        return [row for row in kept.objects.values() if row["object"] == wanted]
+def _conversations(kept: StatefulUpstream) -> web.RouteTableDef:
+    routes, answer = web.RouteTableDef(), web.json_response
 
     @routes.post("/v1/conversations")
     async def _(request: web.Request) -> web.Response:
@@ -165,6 +158,12 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
         rows = kept.items[request.match_info["id"]]
         rows[:] = [row for row in rows if row["id"] != request.match_info["item"]]
         return answer(kept.get(request.match_info["id"]))
+
+    return routes
+
+
+def _models(kept: StatefulUpstream) -> web.RouteTableDef:
+    routes, answer = web.RouteTableDef(), web.json_response
 
     @routes.post("/v1/responses")
     async def _(request: web.Request) -> web.StreamResponse:
@@ -192,6 +191,12 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
         made = kept.keep("chatcmpl-", "chat.completion", created=time.time_ns() // 1000, model="m", choices=[choice])
         return answer(made)
 
+    return routes
+
+
+def _files(kept: StatefulUpstream) -> web.RouteTableDef:
+    routes, answer = web.RouteTableDef(), web.json_response
+
     @routes.post("/v1/files")
     async def _(request: web.Request) -> web.Response:
         form = await request.post()
@@ -216,6 +221,12 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
             body=kept.contents[kept.get(request.match_info["id"])["id"]], content_type="application/octet-stream"
         )
 
+    return routes
+
+
+def _stores_and_batches(kept: StatefulUpstream) -> web.RouteTableDef:
+    routes, answer = web.RouteTableDef(), web.json_response
+
     @routes.post("/v1/vector_stores")
     async def _(request: web.Request) -> web.Response:
         body = await request.json()
@@ -237,6 +248,18 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
         more = {"status": "validating", "output_file_id": None, "completed_at": None, "completion_window": "24h"}
         return answer(kept.keep("batch_", "batch", **body | more))
 
+    return routes
+
+
+def _anything_kept(kept: StatefulUpstream) -> web.RouteTableDef:
+    routes, answer = web.RouteTableDef(), web.json_response
+
+    def kind(request: web.Request) -> list[Object]:
+        names = {"files": "file", "vector_stores": "vector_store", "batches": "batch", "responses": "response"}
+        names["chat/completions"] = "chat.completion"
+        wanted = names[request.path.removeprefix("/v1/")]
+        return [row for row in kept.objects.values() if row["object"] == wanted]
+
     for plural in ("files", "vector_stores", "batches", "chat/completions", "responses"):
 
         @routes.get(f"/v1/{plural}")
@@ -254,6 +277,10 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
         async def _(request: web.Request) -> web.Response:
             return answer(kept.delete(request.match_info["id"]))
 
+    return routes
+
+
+def _app(kept: StatefulUpstream) -> web.Application:
     @web.middleware
     async def noted(request: web.Request, handler: Any) -> web.StreamResponse:
         body = await request.text() if request.content_type == "application/json" else None
@@ -262,7 +289,8 @@ def _app(upstream: StatefulUpstream) -> web.Application:  # noqa: C901, PLR0915 
         return response
 
     app = web.Application(middlewares=[noted])
-    app.add_routes(routes)
+    for routes in (_conversations, _models, _files, _stores_and_batches, _anything_kept):
+        app.add_routes(routes(kept))
     return app
 
 
