@@ -166,7 +166,7 @@ def _kind_at(name: str, place: str, text: str) -> str | None:
         # Models make these up, in any shape.
         return CALL
     if name in _CURSORS:
-        return "cursor_"
+        return None if "/" in text else "cursor_"
     kind = kind_of(text)
     if kind is None and name == "id" and place == _KEPT and re.search(r"\d", text):
         # Any server may have a way of its own to name what it keeps.

@@ -186,7 +186,7 @@ def test_where_a_known_id_is_replaced(before: Any, after: Any) -> None:
 
 @pytest.mark.parametrize("value", [
     {"object": "model", "id": "abcdef0123456789abcdef"}, {"type": "model", "id": "claude-0123456789abcdef"},
-    {"object": "skill", "id": "pdf"}, {"custom_id": "request_0123456789abcdef"},
+    {"object": "skill", "id": "pdf"}, {"next_page": "https://h/v1/x?page=2"}, {"custom_id": "request_0123456789abcdef"},
     {"metadata": {"id": MADE}}, {"tools": [{"parameters": {"properties": {"id": {"enum": [MADE]}}}}]},
     {"__text__": MADE}, {"__binary__": {"media_type": "a/b", "base64": "cmVzcF8xMjM0NTY3ODkwYWI="}},
 ])  # fmt: skip
@@ -216,6 +216,15 @@ def test_what_an_upstream_keeps_may_be_called_anything(text: str) -> None:
     assert renamed["data"][0]["id"] == renamed["first_id"] != text
     assert renamed["data"][0]["count"] == "42"
     assert turned_back(renamed, back.get) == value
+
+
+def test_a_cursor_is_quoted_like_an_id() -> None:
+    back: dict[str, str] = {}
+
+    renamed = AnswerIds(KEY, {}, back).renamed({"data": [], "next_page": "b3Blbg==+x"})
+
+    assert renamed["next_page"] == made_id("cursor_", KEY, 1, 1)
+    assert turned_back_in_url(f"page={renamed['next_page']}", back.get) == "page=b3Blbg%3D%3D%2Bx"
 
 
 def test_urls_are_turned_back_word_by_word_and_encoded() -> None:
