@@ -11,6 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
+from harness.backends.ids import Ids
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
 from harness.backends.pacing import Pace
@@ -178,7 +179,8 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
         return upstream
     runs = Runs(store, journal, trims=settings.mode is Mode.RECORD)
     clock = time.monotonic if settings.timings else None
-    record = RecordBackend(runs, upstream, journal, redactor, errors=settings.record_errors, clock=clock)
+    ids = Ids(store, redactor)
+    record = RecordBackend(runs, ids, upstream, journal, redactor, errors=settings.record_errors, clock=clock)
     return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from harness.backends.ids import Ids, Recorded
 from harness.backends.journal import Journal
 from harness.backends.protocol import Call, Upstream
 from harness.backends.record import RecordBackend, is_recordable
@@ -70,20 +72,24 @@ class Asker:
     """Gets the exchange of a call as recording it would make it: normalized, and without secrets.
 
     What may pass (408, 409, 429, 5xx, no connection, a stream that broke off) is tried again, later each time, and not
-    before ``Retry-After``, which then holds for every other request too.
+    before ``Retry-After``, which then holds for every other request too. Calls may quote ids of what is ``recorded``.
     """
 
-    def __init__(self, redactor: Redactor, how: Asked) -> None:
+    def __init__(self, redactor: Redactor, recorded: Recorded, how: Asked) -> None:
         self._redactor, self._how = redactor, how
+        self._ids = defaultdict[str, Ids](lambda: Ids(recorded, redactor))
         self._not_before = 0.0
 
-    async def ask(self, call: Call, upstream: Upstream) -> Exchange:
-        """The exchange. Raises Refused, and UpstreamError for what went wrong to the last."""
+    async def ask(self, call: Call, upstream: Upstream, part: str = "") -> Exchange:
+        """The exchange. Of each ``part``, ids are counted as in a run of its own.
+
+        Raises Refused, and UpstreamError for what went wrong to the last.
+        """
         attempt = 0
         while True:
             await self._wait()
             is_last = attempt >= self._how.retries
-            kept, status, headers, error = await self._attempt(call, upstream, is_last=is_last)
+            kept, status, headers, error = await self._attempt(call, upstream, self._ids[part], is_last=is_last)
             if kept is not None:
                 return kept
             attempt += 1
@@ -105,11 +111,11 @@ class Asker:
             await self._how.sleep(rest)
 
     async def _attempt(
-        self, call: Call, upstream: Upstream, *, is_last: bool
+        self, call: Call, upstream: Upstream, ids: Ids, *, is_last: bool
     ) -> tuple[Exchange | None, int | None, Mapping[str, str], HarnessError]:
         kept, journal, done = _Kept(), Journal(), asyncio.Event()
         errors = self._how.errors and is_last
-        backend = RecordBackend(kept, upstream, journal, self._redactor, errors=errors, clock=self._how.clock)
+        backend = RecordBackend(kept, ids, upstream, journal, self._redactor, errors=errors, clock=self._how.clock)
         status: int | None = None
         headers: Mapping[str, str] = {}
         failure: HarnessError = UpstreamError("The upstream's answer was not complete.")

@@ -1,27 +1,35 @@
 """Asking the upstream and writing down what it answered, while the client already reads it."""
 
 import asyncio
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
 from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.pump import Pump
-from harness.errors import HarnessError, UpstreamError
+from harness.errors import DO_NOT_RETRY, HarnessError, UpstreamError
 from harness.recording.answer import whole_body
+from harness.recording.batch_files import edited_results
 from harness.recording.bodies import no_body, response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
 from harness.recording.key import key_of_clean
 from harness.recording.model import Exchange, Request, Response
+from harness.recording.near_miss import record_command
 from harness.recording.normalize import normalizer
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
 
 _NOT_RECORDED = (401, 403, 408, 409, 429)
 """An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
+
+_NOT_THERE = (404, 410)
+_NOT_FOUND = re.compile(r"not[ _]found|no such|does not exist", re.IGNORECASE)
+"""What a 400 says of an id that is not there (OpenAI's ``previous_response_not_found``)."""
 
 _LAST_WORDS_SECONDS = 3.0
 """How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
@@ -56,6 +64,7 @@ class RecordBackend:
     def __init__(
         self,
         runs: Keeper,
+        ids: Ids,
         upstream: Upstream,
         journal: Journal,
         redactor: Redactor = BUILT_IN,
@@ -63,7 +72,8 @@ class RecordBackend:
         errors: bool = False,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._runs, self._upstream, self._journal, self._redactor = runs, upstream, journal, redactor
+        self._runs, self._ids, self._upstream, self._journal = runs, ids, upstream, journal
+        self._redactor = redactor
         self._errors, self._clock = errors, clock
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -82,11 +92,13 @@ class RecordBackend:
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
-        take = _Take(self, call, self.key(call), done or asyncio.Event(), records_errors=self._errors)
+        key = self.key(call)
+        ids = self._ids.exchange(call, key, self._upstream.provider(call), self._secrets(call))
+        take = _Take(self, call, key, ids, done or asyncio.Event(), records_errors=self._errors)
         try:
             await self._check_key(call)
             take.watch = Stopwatch(self._clock) if self._clock else None
-            answer = await self._upstream.ask(call)
+            answer = await self._ask(take)
             if not self._errors and not is_recordable(answer.status):
                 take.finish(_refusal(answer))
                 return answer
@@ -99,22 +111,31 @@ class RecordBackend:
             take.done.set()
             raise
 
+    async def _ask(self, take: "_Take") -> Answer:
+        """The upstream's answer. Raises UpstreamError where it does not have what recordings say that it has."""
+        answer = await self._upstream.ask(take.ids.call)
+        if gone := _gone(answer, take.ids.recalled):
+            raise _is_gone(gone, answer, take)
+        return answer
+
     async def models(self, call: Call) -> Answer:
         # A listing belongs to no test; its key leaves the scope out.
         return await self.send(replace(call, scope=None))
 
     async def _whole(self, answer: Answer, take: "_Take") -> Answer:
         must_be_json = endpoint_of(take.call.path) in JSON_ENDPOINTS and answer.status < 400
+        normalize = normalizer(take.ids.answer)
         try:
             if _has_no_body(take.call.method, answer.status):
                 body, media_type = no_body(answer.media_type)
             else:
-                body, media_type = response_body(answer.body or b"", answer.media_type, must_be_json=must_be_json)
+                raw = edited_results(answer.body or b"", normalize)
+                body, media_type = response_body(raw, answer.media_type, must_be_json=must_be_json)
         except ValueError:
             take.finish(_refusal(answer))
             return answer
         headers = normalized(answer.headers, take.key)
-        body = normalizer(take.key)(body)
+        body = normalize(body)
         timings = None
         if take.watch:
             take.watch.lap()
@@ -125,7 +146,7 @@ class RecordBackend:
         return Answer(answer.status, said_type, said, recording=name, headers=headers)
 
     def _stream(self, answer: Answer, take: "_Take") -> Answer:
-        said = transcript(take.call.path, answer.media_type, normalizer(take.key))
+        said = transcript(take.call.path, answer.media_type, normalizer(take.ids.answer))
         pump = Pump(take, answer, said, normalized(answer.headers, take.key), take.watch)
         task = asyncio.create_task(pump.run())
         self._tasks.add(task)
@@ -133,12 +154,16 @@ class RecordBackend:
         task.add_done_callback(lambda _: take.done.set())
         return pump.answer()
 
-    async def save(self, call: Call, key: str, response: Response) -> str:
+    async def save(self, call: Call, key: str, response: Response, ids: Mapping[str, str]) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
-        exchange = Exchange(call.request, response, provider=self._upstream.provider(call))
+        exchange = Exchange(call.request, response, provider=self._upstream.provider(call), ids=ids)
         # Of a large answer this takes its time, in which others are to be answered.
         clean = await asyncio.to_thread(self._redactor.exchange, exchange, self._secrets(call))
         return await self._runs.save(key, clean)
+
+    def replayed(self, call: Call, recording: str) -> None:
+        """A call was answered by a recording: its client knows the ids in it, and may go on with them here."""
+        self._ids.replayed(call, recording, self._upstream.provider(call))
 
     def fail(self, call: Call, key: str, error: HarnessError) -> None:
         """Note that a request brought nothing to record."""
@@ -157,6 +182,7 @@ class RecordBackend:
 
     def forget(self, scope: str | None) -> None:
         self._runs.end(scope)
+        self._ids.forget(scope)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         self._runs.abandon(scopes)
@@ -185,16 +211,18 @@ class _Take:
     backend: RecordBackend
     call: Call
     key: str
+    ids: Exchanged
     done: asyncio.Event
     records_errors: bool = False
     watch: Stopwatch | None = None
 
     async def save(self, response: Response) -> str:
-        name = await self.backend.save(self.call, self.key, response)
+        name = await self.backend.save(self.call, self.key, response, self.ids.pairs)
         self.done.set()
         return name
 
     def finish(self, error: HarnessError) -> None:
+        self.ids.give_back()
         self.backend.fail(self.call, self.key, error)
         self.done.set()
 
@@ -207,3 +235,24 @@ def _has_no_body(method: str, status: int) -> bool:
 def _refusal(answer: Answer) -> UpstreamError:
     text = (answer.body or b"").decode(errors="replace")[:300]
     return UpstreamError(f"The upstream answered {answer.status}: {text}", hint="Nothing was recorded.")
+
+
+def _gone(answer: Answer, recalled: Mapping[str, str]) -> dict[str, str]:
+    """Which ids that recordings alone know the upstream does not: those that it says, else, where it says none, all."""
+    text = (answer.body or b"").decode(errors="replace") if 400 <= answer.status < 500 else ""
+    if answer.status not in _NOT_THERE and not _NOT_FOUND.search(text):
+        return {}
+    return {name: upstream_id for name, upstream_id in recalled.items() if upstream_id in text} or dict(recalled)
+
+
+def _is_gone(gone: Mapping[str, str], answer: Answer, take: _Take) -> UpstreamError:
+    named = ", ".join(f"{name} (recorded as {upstream_id})" for name, upstream_id in gone.items())
+    command = record_command(take.call.request).replace("record-if-missing", "record")
+    return UpstreamError(
+        f"The upstream does not have {named} any more. {_refusal(answer).message}",
+        hint=f"Nothing was recorded. Record again what brought it, with all that follows from it:  {command}",
+        http_status=answer.status,
+        type="invalid_request_error",
+        code="upstream_id_gone",
+        headers=DO_NOT_RETRY,
+    )

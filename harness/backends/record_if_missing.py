@@ -23,6 +23,8 @@ class RecordIfMissingBackend:
                 return await self._record_now(call, turn)
             await before.wait()
             self._in_flight.pop(turn, None)
+        if answer.recording is not None:
+            self._record.replayed(call, answer.recording)
         return answer
 
     async def _record_now(self, call: Call, turn: tuple[str | None, str]) -> Answer:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.recording.model import Exchange
     from harness.refresh.refreshing import Refresh
     from harness.settings import Settings
+    from harness.stores.protocol import RecordingStore
     from harness.stores.staging import Staging
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,7 +85,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Wanted
     from harness.stores.staging import Staging
-    from harness.wiring import redactor_of, upstreams_of
+    from harness.wiring import open_store, redactor_of, upstreams_of
 
     models = dict(map(parse_model, given["models"]))
     words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
@@ -97,7 +98,8 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
         if given["restart"]:
             staging.clear()
         _finish(staging, settings, into)
-    exchanges = _picked(words, settings)
+    store = open_store(settings)
+    exchanges = _picked(words, store)
     wanted = Wanted(
         _changes(models, given),
         given["jobs"],
@@ -111,6 +113,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
         into,
         Refresh(
             plan(exchanges, frozen=given["frozen"]),
+            store,
             wanted,
             upstreams_of(settings),
             redactor_of(settings),
@@ -135,12 +138,10 @@ def _finish(staging: "Staging", settings: "Settings", into: Path) -> None:
         raise click.exceptions.Exit(0)
 
 
-def _picked(words: Selected, settings: "Settings") -> "dict[str, Exchange]":
+def _picked(words: Selected, store: "RecordingStore") -> "dict[str, Exchange]":
     """The recordings that were selected; broken files are named on stderr."""
     from harness.refresh.picking import picked
-    from harness.wiring import open_store
 
-    store = open_store(settings)
     exchanges, broken = picked(store, words.selection)
     for line in broken:
         click.echo(f"Could not be read: {line}", err=True)

@@ -1,7 +1,8 @@
 """Recordings written by hand: a model, messages and an answer make an exchange, chunks and all."""
 
 from harness.recording.chunks import split
-from harness.recording.key import completion_id, key
+from harness.recording.ids import completion_id
+from harness.recording.key import key
 from harness.recording.model import Exchange, Json, Request, Response
 
 AUTHORED = {"authored": True}

@@ -14,6 +14,7 @@ import binascii
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
 from email.policy import HTTP
@@ -169,21 +170,47 @@ def _digest(raw: bytes) -> dict[str, Json]:
 
 
 def _parts(raw: bytes, content_type: str) -> list[Json]:
-    """The parts of a form, cut as RFC 2046 (5.1.1) says: a delimiter is a line break, two hyphens and the boundary."""
+    return [_part(piece) for piece in _pieces(raw, _delimiter(content_type))[1:-1]]
+
+
+def edited_form(raw: bytes, content_type: str, edit: Callable[[bytes, str | None], bytes]) -> bytes:
+    """A form with the content of each part changed; ``edit`` gets it with the name of the file that it is, if any."""
+    delimiter = _delimiter(content_type)
+    first, *pieces, last = _pieces(raw, delimiter)
+    changed = []
+    for piece in pieces:
+        headers, data = _cut(piece)
+        changed.append(piece[: len(piece) - len(data)] + edit(data, headers.get_filename()))
+    return delimiter.join([first, *changed, last])[2:]
+
+
+def _delimiter(content_type: str) -> bytes:
     boundary = _headers(f"Content-Type: {content_type}".encode()).get_boundary()
     if not boundary:
         raise InvalidRequest("The form has no boundary in its Content-Type.", code="invalid_multipart")
-    _, *pieces = (b"\r\n" + raw).split(b"\r\n--" + boundary.encode())
-    if not pieces or not pieces[-1].startswith(b"--"):
+    return b"\r\n--" + boundary.encode()
+
+
+def _pieces(raw: bytes, delimiter: bytes) -> list[bytes]:
+    """A form cut as RFC 2046 (5.1.1) says: a delimiter is a line break, two hyphens and the boundary.
+
+    The first piece is what stands before the form, the last what stands behind it.
+    """
+    pieces = (b"\r\n" + raw).split(delimiter)
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         raise InvalidRequest("The form does not end with its boundary.", code="invalid_multipart")
-    return [_part(piece) for piece in pieces[:-1]]
+    return pieces
+
+
+def _cut(piece: bytes) -> tuple[Message | EmailMessage, bytes]:
+    """The headers and the content of a part: behind the boundary stand spaces, the end of its line, headers, a gap."""
+    _, _, rest = piece.partition(b"\r\n")
+    head, _, data = (b"\r\n" + rest).partition(b"\r\n\r\n")
+    return _headers(head.removeprefix(b"\r\n")), data
 
 
 def _part(piece: bytes) -> Json:
-    # Behind the boundary: spaces, the end of its line, headers, an empty line, content.
-    _, _, rest = piece.partition(b"\r\n")
-    head, _, data = (b"\r\n" + rest).partition(b"\r\n\r\n")
-    headers = _headers(head.removeprefix(b"\r\n"))
+    headers, data = _cut(piece)
     name = headers.get_param("name", "", "content-disposition")
     filename = headers.get_filename()
     said: dict[str, Json] = {"name": name if isinstance(name, str) else name[2]}

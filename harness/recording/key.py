@@ -1,4 +1,4 @@
-"""The key: the SHA-256 that names a recording's file, and the ids that follow from it."""
+"""The key: the SHA-256 that names a recording's file."""
 
 import hashlib
 import json
@@ -35,11 +35,6 @@ def key_of_clean(request: Request) -> str:
 def digest(value: Any) -> str:
     """SHA-256 over JSON as Python writes it by default, keys sorted."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def completion_id(key: str) -> str:
-    """The normalized id of a completion: ``rec-`` and the key's first twelve digits."""
-    return f"rec-{key[:12]}"
 
 
 def recording_name(key: str, number: int = 1) -> str:

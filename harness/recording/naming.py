@@ -6,7 +6,8 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from harness.recording.format import Document
-from harness.recording.key import completion_id, digest
+from harness.recording.ids import completion_id
+from harness.recording.key import digest
 from harness.recording.model import Json
 
 _LISTING = re.compile(r"models-([0-9a-f]{12,64})-[0-9a-f]{8}")

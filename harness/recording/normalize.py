@@ -1,47 +1,36 @@
 """Making the volatile values of an answer stable, before anyone reads it.
 
-The id of a completion follows from the key, ``created`` is 0, tool-call ids follow from the key and their order of
-appearance, padding goes, and timings of the upstream's machine are 0. What the model said is not touched.
+Ids follow from the key (``harness.recording.ids``), the times of what has such an id are 0, padding goes, and timings
+of the upstream's machine are 0. What the model said is not touched.
 """
 
-import hashlib
+import re
 from collections.abc import Callable
 
-from harness.recording.key import completion_id
+from harness.recording.ids import AnswerIds
 from harness.recording.model import Json
 
 _NEVER = "1970-01-01T00:00:00Z"
+_TIME = re.compile(r"created|.*_at")
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 
-def normalizer(key: str) -> Callable[[Json], Json]:
+def normalizer(ids: AnswerIds | None) -> Callable[[Json], Json]:
     """A function that normalizes one answer: call it with the whole, or with each chunk in order.
 
-    It remembers the tool calls that it has seen, so that every chunk of a call gets the same id; make a new one for
-    every answer. Values that are not chat or text completions (embeddings, model lists, errors) come back unchanged,
-    but for the padding of events and what llama.cpp's and Ollama's own APIs say of the hour and of their machines.
+    ``ids`` remembers what it has seen, so that every chunk says the same id; make a new one for every answer. Without
+    (model lists, what is no provider's) ids stay. Of embeddings and errors nothing changes but ids; of events the
+    padding goes, and what llama.cpp's and Ollama's own APIs say of the hour and of their machines.
     """
-    names: dict[str, str] = {}
-
-    def call_id(upstream_id: str) -> str:
-        if upstream_id not in names:
-            counted = hashlib.sha256(f"{key}/call/{len(names)}".encode()).hexdigest()
-            names[upstream_id] = f"call_{counted[:24]}"
-        return names[upstream_id]
 
     def normalize(value: Json) -> Json:
         if not isinstance(value, dict):
-            return value
-        if not isinstance(value.get("choices"), list):
-            return _without_noise(value)
-        stable = {name: item for name, item in value.items() if name != "obfuscation"}
-        if "id" in stable:
-            stable["id"] = completion_id(key)
-        if "created" in stable:
-            stable["created"] = 0
-        if isinstance(stable.get("timings"), dict):
-            stable["timings"] = dict.fromkeys(stable["timings"], 0)
-        stable["choices"] = [_with_calls(choice, call_id) for choice in stable["choices"]]
-        return stable
+            return value if ids is None else _without_times(value, ids.renamed(value))
+        if ids is None or not isinstance(value.get("choices"), list):
+            stable = _without_noise(value)
+        else:
+            stable = _completion(value, ids)
+        return stable if ids is None else _without_times(value, ids.renamed(stable))
 
     return normalize
 
@@ -51,6 +40,17 @@ def without_padding(value: Json) -> Json:
     if isinstance(value, dict) and "obfuscation" in value and ("type" in value or "choices" in value):
         return {name: item for name, item in value.items() if name != "obfuscation"}
     return value
+
+
+def _completion(value: dict[str, Json], ids: AnswerIds) -> dict[str, Json]:
+    stable: dict[str, Json] = dict(without_padding(value))
+    if "id" in stable:
+        stable["id"] = ids.completion(str(stable["id"]))
+    if "created" in stable:
+        stable["created"] = 0
+    if isinstance(stable.get("timings"), dict):
+        stable["timings"] = dict.fromkeys(stable["timings"], 0)
+    return stable
 
 
 def _without_noise(value: dict[str, Json]) -> dict[str, Json]:
@@ -64,18 +64,22 @@ def _without_noise(value: dict[str, Json]) -> dict[str, Json]:
     return value
 
 
-def _with_calls(choice: Json, call_id: Callable[[str], str]) -> Json:
-    if not isinstance(choice, dict):
-        return choice
-    for holder in ("delta", "message"):
-        message = choice.get(holder)
-        calls = message.get("tool_calls") if isinstance(message, dict) else None
-        if isinstance(message, dict) and isinstance(calls, list):
-            renamed = [
-                {**call, "id": call_id(call["id"])}
-                if isinstance(call, dict) and call.get("id") and isinstance(call["id"], str)
-                else call
-                for call in calls
-            ]
-            choice = {**choice, holder: {**message, "tool_calls": renamed}}
-    return choice
+def _without_times(old: Json, new: Json) -> Json:
+    """``new`` without the times of every object whose id is another than in ``old``: the upstream made it just then."""
+    if new is old:
+        return new
+    if isinstance(new, list):
+        return [_without_times(was, now) for was, now in zip(old, new, strict=True)]
+    if not isinstance(new, dict):
+        return new
+    is_made = new.get("id") != old.get("id")
+    return {
+        name: _timeless(item) if is_made and _TIME.fullmatch(name) else _without_times(old[name], item)
+        for name, item in new.items()
+    }
+
+
+def _timeless(value: Json) -> Json:
+    if isinstance(value, str):
+        return _NEVER if _DATE_TIME.fullmatch(value) else value
+    return 0 if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -11,8 +11,10 @@ from harness.backends.batch import Batches
 from harness.backends.protocol import Call, Upstream
 from harness.recording.redact import Redactor
 from harness.recording.refresh import Plan
+from harness.refresh.recorded import Recordings
 from harness.refresh.run import Run, call_of
 from harness.refresh.wanted import Means, Outcome, Telling, Wanted
+from harness.stores.protocol import RecordingStore
 from harness.stores.staging import Staging
 
 
@@ -26,12 +28,14 @@ class Provable(Upstream, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A refresh, ready to be estimated and to be asked. ``names`` are prefixes of models and paths, of upstreams.
+    """A refresh, ready to be estimated and to be asked.
 
-    With ``errors`` failures are recorded once nothing more is tried, with ``timings`` how long answers took.
+    ``source`` is what it reads, ``names`` are prefixes of models and paths, of upstreams. With ``errors`` failures are
+    recorded once nothing more is tried, with ``timings`` how long answers took.
     """
 
     plan: Plan
+    source: RecordingStore
     wanted: Wanted
     upstream: Provable
     redactor: Redactor
@@ -61,7 +65,8 @@ class Refresh:
         try:
             for call in {self.upstream.provider(call): call for call in self._calls()}.values():
                 await self.upstream.prove(call)
-            return await self.run(telling).ask_all(Asker(self.redactor, how), telling)
+            asker = Asker(self.redactor, Recordings(self.staging, self.source), how)
+            return await self.run(telling).ask_all(asker, telling)
         finally:
             await self.upstream.close()
 

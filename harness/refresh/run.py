@@ -190,7 +190,7 @@ class Run:
             call, batches = call_of(request), self._means.batches
             in_batch = batches is not None and is_batchable(request)
             upstream = batches.of(f"{name}.{part.replace('/', '-')}") if batches and in_batch else self._means.upstream
-            exchange = await asker.ask(call, upstream)
+            exchange = await asker.ask(call, upstream, part)
         finally:
             self._reserved -= reserved
         # Not to be cut off between an answer that was paid for and its file.

@@ -42,6 +42,12 @@ class DirectoryStore:
                 break
         return names
 
+    def beginning(self, digits: str) -> list[str]:
+        folders = ("", *self._known_folders())
+        return sorted(
+            folder + path.stem for folder in folders for path in (self._directory / folder).glob(f"{digits}*.json")
+        )
+
     def _sequence(self, base: str, first: int = 1) -> Iterator[str]:
         number = first
         while self.has(recording_name(base, number)):

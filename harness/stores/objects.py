@@ -115,6 +115,10 @@ class ObjectStore:
         base = self._base(key)
         return self._sequence(base) if base is not None else []
 
+    def beginning(self, digits: str) -> list[str]:
+        self._list_again()
+        return sorted(name for name in self._etags if name.rpartition("/")[2].startswith(digits))
+
     def _base(self, key: str) -> str | None:
         """The key, with the folder before it in which it is; None when it is not there."""
         return next((folder + key for folder in ("", *self._folders) if folder + key in self._etags), None)

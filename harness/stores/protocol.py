@@ -21,6 +21,10 @@ class RecordingStore(Protocol):
         """The names of the sequence that ``key`` names, in order; empty for none. Needs no index."""
         ...
 
+    def beginning(self, digits: str) -> list[str]:
+        """The names of the recordings whose key begins with some digits, in order. Needs no index."""
+        ...
+
     def load(self, name: str) -> Exchange:
         """What is recorded under a name. Raises RecordingError when it is gone or cannot be read."""
         ...

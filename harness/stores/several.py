@@ -19,6 +19,9 @@ class SeveralStores:
     def find(self, key: str) -> list[str]:
         return next((names for store in self._stores if (names := store.find(key))), [])
 
+    def beginning(self, digits: str) -> list[str]:
+        return sorted({name for store in self._stores for name in store.beginning(digits)})
+
     def _of(self, name: str) -> RecordingStore | None:
         """The store whose recording a name means: the first that has its sequence."""
         base = parse_stem(name)[0]

@@ -35,6 +35,11 @@ class Staging:
         except (OSError, RecordingError):
             return None
 
+    def beginning(self, digits: str) -> list[tuple[str, str]]:
+        """The parts and names of the answers whose key begins with some digits, in order."""
+        paths = sorted(self.root.rglob(f"{digits}*.json"))
+        return [(str(path.parent.relative_to(self.root)), path.stem) for path in paths]
+
     def save(self, part: str, name: str, exchange: Exchange) -> None:
         """Keep an answer. Raises RecordingError when the disk refuses."""
         self._write(f"{part}/{name}.json", dumps(to_document(exchange)))

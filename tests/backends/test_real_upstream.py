@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from openai import OpenAI
+from openai import NotFoundError, OpenAI
 
 from harness.backends.journal import Outcome
 from harness.recording.chunks import aggregate
@@ -148,3 +148,47 @@ def test_live(tmp_path: Path, upstream_url: str) -> None:
     with ServerThread(Settings(mode=Mode.LIVE, recordings=tmp_path, upstream=upstream_url)) as server:
         assert ask(server, "text", streamed=True)["choices"] == ask(server, "text", streamed=False)["choices"]
     assert list(tmp_path.iterdir()) == []
+
+
+def over_its_state(server: ServerThread) -> list[Any]:
+    """A conversation that is made, added to, answered in (whole, streamed), listed by pages, gone on from, deleted."""
+    short: dict[str, Any] = {"model": "tiny", "temperature": 0, "max_output_tokens": 16}
+    with OpenAI(base_url=server.scoped("a test"), api_key="harness", max_retries=0) as api:
+        made = api.conversations.create(metadata={"a": "b"})
+        added = api.conversations.items.create(made.id, items=[{"type": "message", "role": "user", "content": "Seven"}])
+        whole = api.responses.create(input="Hi", conversation=made.id, **short)
+        events = list(api.responses.create(input="More", conversation=made.id, stream=True, **short))
+        items = list(api.conversations.items.list(made.id, limit=2, order="asc"))
+        later = api.responses.create(input="x", previous_response_id=whole.id, metadata={"of": whole.id}, **short)
+        assert later.previous_response_id == whole.id
+        assert [item.id for item in items[:1]] == [item.id for item in added.data]
+        assert api.responses.retrieve(later.id).metadata == {"of": whole.id}
+        assert api.responses.input_items.list(later.id).data[0].id
+        api.responses.delete(later.id)
+        api.conversations.delete(made.id)
+        with pytest.raises(NotFoundError, match=made.id) as gone:
+            api.conversations.retrieve(made.id)
+        seen = [each.to_dict() for each in (made, added, whole, *events, *items, later)]
+        return [*map(_uncounted, seen), gone.value.body]
+
+
+def _uncounted(seen: dict[str, Any]) -> Any:
+    """Without figures of the upstream's cache."""
+    return json.loads(json.dumps(seen), object_hook=lambda found: found | {"cached_tokens": 0})
+
+
+def test_a_flow_over_a_servers_own_conversations(tmp_path: Path, upstream_url: str) -> None:
+    """Ids are random in mode live: what is recorded from it twice has the same ones, and replays without it."""
+    seen = []
+    with ServerThread(Settings(mode=Mode.LIVE, recordings=tmp_path / "none", upstream=upstream_url)) as live:
+        for name in ("one", "two"):
+            chosen = Settings(
+                mode=Mode.RECORD, recordings=tmp_path / name, upstream=live.base_url, responses="upstream", strict=True
+            )
+            with ServerThread(chosen) as server:
+                seen.append(over_its_state(server))
+    with ServerThread(dataclasses.replace(chosen, mode=Mode.REPLAY, upstream=NOWHERE)) as server:
+        seen += [over_its_state(server) for _ in range(2)]
+    assert seen[0] == seen[1] == seen[2] == seen[3]
+    files = [{file.name for file in (tmp_path / name).iterdir()} for name in ("one", "two")]
+    assert files[0] == files[1]

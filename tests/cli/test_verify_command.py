@@ -14,7 +14,8 @@ from harness.cli.main import cli
 from harness.errors import RecordingError
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
-from harness.recording.key import completion_id, digest, key, recording_name
+from harness.recording.ids import completion_id
+from harness.recording.key import digest, key, recording_name
 from harness.recording.model import Request
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
 from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS

@@ -10,7 +10,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from harness.recording.author import author
 from harness.recording.chunks import aggregate
 from harness.recording.format import dumps, loads, to_document, to_exchange
-from harness.recording.key import completion_id, key
+from harness.recording.ids import completion_id
+from harness.recording.key import key
 from harness.recording.model import Request
 
 LAW = settings(deadline=None)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.recording.format import loads, to_exchange
-from harness.recording.key import completion_id, key, parse_stem, recording_name
+from harness.recording.ids import completion_id
+from harness.recording.key import key, parse_stem, recording_name
 from harness.recording.model import Request
 from harness.recording.redact import redact
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.recording.chunks import aggregate, split
-from harness.recording.key import completion_id
+from harness.recording.ids import AnswerIds, completion_id
 from harness.recording.normalize import normalizer
 
 LAW = settings(deadline=None)
@@ -42,11 +42,11 @@ def calls_of(value: dict[str, Any]) -> list[str]:
 @LAW
 @given(ids)
 def test_a_whole_and_its_stream_get_the_same_ids(call_ids: list[str]) -> None:
-    normalize = normalizer(KEY)
+    normalize = normalizer(AnswerIds(KEY))
 
     streamed = [normalize(chunk) for chunk in split(whole(call_ids))]
 
-    assert aggregate(streamed) == normalizer(KEY)(whole(call_ids))
+    assert aggregate(streamed) == normalizer(AnswerIds(KEY))(whole(call_ids))
     assert {chunk["id"] for chunk in streamed} == {completion_id(KEY)}
 
 
@@ -55,23 +55,25 @@ def test_a_whole_and_its_stream_get_the_same_ids(call_ids: list[str]) -> None:
 def test_two_runs_of_the_upstream_come_out_alike(one: list[str], other: list[str]) -> None:
     count = min(len(one), len(other))
 
-    assert normalizer(KEY)(whole(one[:count], "x", 1)) == normalizer(KEY)(whole(other[:count], "y", 2))
+    assert normalizer(AnswerIds(KEY))(whole(one[:count], "x", 1)) == normalizer(AnswerIds(KEY))(
+        whole(other[:count], "y", 2)
+    )
 
 
 @LAW
 @given(ids)
 def test_calls_stay_apart_and_keys_stay_apart(call_ids: list[str]) -> None:
-    normalized = calls_of(normalizer(KEY)(whole(call_ids)))
+    normalized = calls_of(normalizer(AnswerIds(KEY))(whole(call_ids)))
 
     assert len(set(normalized)) == len(call_ids)
-    assert not set(normalized) & set(calls_of(normalizer(OTHER)(whole(call_ids))))
+    assert not set(normalized) & set(calls_of(normalizer(AnswerIds(OTHER))(whole(call_ids))))
 
 
 def test_what_the_model_said_stays() -> None:
     before = whole(["call_1"])
     value = copy.deepcopy(before)
 
-    normalized = normalizer(KEY)(value)
+    normalized = normalizer(AnswerIds(KEY))(value)
 
     assert value == before
     assert normalized == {
@@ -86,16 +88,16 @@ def test_what_the_model_said_stays() -> None:
 def test_padding_and_timings_of_the_upstreams_machine_go() -> None:
     chunk = {"id": "1", "choices": [], "obfuscation": "xyz", "timings": {"prompt_ms": 12.5}}
 
-    assert normalizer(KEY)(chunk) == {"id": "rec-aaaaaaaaaaaa", "choices": [], "timings": {"prompt_ms": 0}}
+    assert normalizer(AnswerIds(KEY))(chunk) == {"id": "rec-aaaaaaaaaaaa", "choices": [], "timings": {"prompt_ms": 0}}
     embedded = {"model": "m", "embeddings": [[0.5]], "total_duration": 7, "load_duration": 1, "prompt_eval_count": 2}
-    assert normalizer(KEY)(embedded) == embedded | {"total_duration": 0, "load_duration": 0}
+    assert normalizer(AnswerIds(KEY))(embedded) == embedded | {"total_duration": 0, "load_duration": 0}
 
 
 def test_a_later_piece_of_a_call_has_no_id_and_gets_none() -> None:
     def chunk(call: dict[str, Any]) -> dict[str, Any]:
         return {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
 
-    normalize = normalizer(KEY)
+    normalize = normalizer(AnswerIds(KEY))
     first = normalize(chunk({"index": 0, "id": "call_x", "function": {"name": "f", "arguments": ""}}))
     rest = normalize(chunk({"index": 0, "function": {"arguments": "{}"}}))
     again = normalize(chunk({"index": 0, "id": "call_x", "function": {"arguments": ""}}))
@@ -108,7 +110,7 @@ def test_a_later_piece_of_a_call_has_no_id_and_gets_none() -> None:
 @LAW
 @given(values.filter(lambda value: not (isinstance(value, dict) and "choices" in value)))
 def test_what_is_no_completion_passes(value: Any) -> None:
-    assert normalizer(KEY)(value) == value
+    assert normalizer(AnswerIds(KEY))(value) == value
 
 
 @pytest.mark.parametrize(
@@ -116,4 +118,4 @@ def test_what_is_no_completion_passes(value: Any) -> None:
     [None, "x", [], {}, {"delta": None}, {"message": "x"}, {"delta": {"tool_calls": [None, {"id": [1]}, {"id": 5}]}}],
 )
 def test_a_choice_of_a_shape_that_we_do_not_know_passes(choice: Any) -> None:
-    assert normalizer(KEY)({"choices": [choice]}) == {"choices": [choice]}
+    assert normalizer(AnswerIds(KEY))({"choices": [choice]}) == {"choices": [choice]}

@@ -377,3 +377,9 @@ def test_what_a_requests_headers_give_away() -> None:
     headers = {"authorization": "Bearer abc", "x-api-key": "k", "openai-organization": "o", "accept": "text/plain"}
 
     assert secrets_of(headers) == ["abc", "k", "o"]
+
+
+def test_what_an_upstream_calls_something_is_written_down_without_secrets() -> None:
+    exchange = Exchange(Request("GET", "/v1/x", {}), Response({}), ids={"run_1": "the-key-itself", "run_2": "run_b"})
+
+    assert Redactor().exchange(exchange, ["the-key-itself"]).ids == {"run_1": "[redacted]", "run_2": "run_b"}

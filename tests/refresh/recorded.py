@@ -16,6 +16,16 @@ from tests.scripted_upstream import http
 USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
 
 
+class NothingRecorded:
+    """Recordings that no request quotes."""
+
+    def beginning(self, digits: str) -> list[str]:
+        return []
+
+    def load(self, name: str) -> Exchange:
+        raise KeyError(name)
+
+
 def completion(text: str, model: str = "m", **message: Any) -> dict[str, Any]:
     said = {"role": "assistant", "content": text, **message}
     choice = {"index": 0, "message": said, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}

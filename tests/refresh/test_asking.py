@@ -13,7 +13,7 @@ from harness.backends.upstream import UpstreamBackend
 from harness.errors import UpstreamError
 from harness.recording.model import Exchange
 from harness.recording.redact import BUILT_IN
-from tests.refresh.recorded import answered, completion
+from tests.refresh.recorded import NothingRecorded, answered, completion
 from tests.scripted_upstream import chunk, http, scripted, stream
 
 
@@ -27,7 +27,7 @@ def ask(*answers: bytes, retries: int = 3, errors: bool = False) -> tuple[Exchan
     async def main(url: str) -> Exchange:
         upstream = UpstreamBackend(Providers(Provider(url)))
         try:
-            asker = Asker(BUILT_IN, Asked(retries, lambda: 0.5, sleep, errors=errors))
+            asker = Asker(BUILT_IN, NothingRecorded(), Asked(retries, lambda: 0.5, sleep, errors=errors))
             body = {"model": "m", "stream": answers[-1].find(b"event-stream") > 0, "messages": []}
             return await asker.ask(Call("POST", "/v1/chat/completions", json.dumps(body).encode()), upstream)
         finally:

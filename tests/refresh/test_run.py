@@ -20,7 +20,7 @@ from harness.refresh.run import Run
 from harness.refresh.wanted import Means, Outcome, Telling, Wanted
 from harness.stores.staging import Staging
 from tests.recording.test_quoting import assistant, chat, user
-from tests.refresh.recorded import completion
+from tests.refresh.recorded import NothingRecorded, completion
 
 
 class FakeUpstream:
@@ -56,7 +56,7 @@ class FakeUpstream:
 def carried_out(tmp_path: Path, upstream: FakeUpstream, exchanges: dict[str, Exchange], wanted: Wanted) -> Outcome:
     async def main() -> Outcome:
         run = Run(plan(exchanges), wanted, Means(upstream, BUILT_IN), Staging(tmp_path))
-        return await run.ask_all(Asker(BUILT_IN, Asked(0, lambda: 0.5)), Telling())
+        return await run.ask_all(Asker(BUILT_IN, NothingRecorded(), Asked(0, lambda: 0.5)), Telling())
 
     return asyncio.run(main())
 
@@ -122,7 +122,7 @@ def test_what_a_429_asks_for_holds_for_every_request() -> None:
     upstream = FakeUpstream(lambda _: next(answers, None))
 
     async def main() -> None:
-        asker = Asker(BUILT_IN, Asked(3, lambda: 0.5))
+        asker = Asker(BUILT_IN, NothingRecorded(), Asked(3, lambda: 0.5))
         calls = [Call("POST", "/v1/chat/completions", json.dumps({"messages": [user(word)]}).encode()) for word in "ab"]
         first = asyncio.create_task(asker.ask(calls[0], upstream))
         await asyncio.sleep(0.05)
