@@ -5,9 +5,10 @@ would ask something else in every run, so each gets a *normalized* id before the
 the key of the exchange that brought it. A key has its scope in it, so ids of two scopes are never the same, and they do
 not depend on what else is asked meanwhile. From an id the recording that gave it can be found.
 
-An id is made by the upstream where the name of its field says that it is one and it looks like one. Known ids are
-replaced in every string but in *texts*: what a model reads and says is content, cut anywhere by a stream, and stays as
-it is in both directions. So does whatever a client says that was not given to it.
+An id is made by the upstream where the name of its field says that it is one, and it looks like one or is that of an
+object which an upstream keeps. Known ids are replaced in every string but in *texts*: what a model reads and says is
+content, cut anywhere by a stream, and stays as it is in both directions. So does whatever a client says that was not
+given to it.
 """
 
 import re
@@ -46,7 +47,7 @@ _NAMED, _KEPT = "(named)", "(kept)"
 _CLIENTS_NAMES = frozenset({"custom_id", "model_id", "user_id", "client_id", "provider_id", "tenant_id"})
 """Ids that nobody makes at random."""
 
-_NO_MAKING = frozenset({"model", "engine", "deployment"})
+_NAMES_OF = frozenset({"model", "engine", "deployment"})
 """Kinds of objects whose ids are names."""
 
 _PREFIXES = (
@@ -150,7 +151,7 @@ def _place(value: dict[str, Json], name: str) -> str:
     kind = value.get("object", value.get("type"))
     if name == "tool_calls" or not isinstance(kind, str):
         return name
-    if kind in _NO_MAKING:
+    if kind in _NAMES_OF:
         return _NAMED
     return _KEPT if "object" in value or _ITEM.fullmatch(kind) else name
 
@@ -245,7 +246,7 @@ class AnswerIds:
     """The ids of one answer, whole or in pieces: those that are known keep their names, new ones get theirs.
 
     ``names`` (the upstream's id to the normalized one) is what is known, and where new ones go; ``upstream_ids`` is the
-    way back. ``number`` says the how-manieth answer to its key this is; it is asked when the first new id needs it.
+    way back. ``number`` says which answer to its key this is, counted from 1; it is asked when a new id first needs it.
     What ``stays`` (a field, its value) is the client's own, or left to those who take secrets out.
     """
 

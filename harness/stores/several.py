@@ -20,7 +20,7 @@ class SeveralStores:
         return next((names for store in self._stores if (names := store.find(key))), [])
 
     def beginning(self, digits: str) -> list[str]:
-        return sorted({name for store in self._stores for name in store.beginning(digits)})
+        return sorted({name for store in self._stores for name in store.beginning(digits) if self.has(name)})
 
     def _of(self, name: str) -> RecordingStore | None:
         """The store whose recording a name means: the first that has its sequence."""

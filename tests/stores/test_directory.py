@@ -36,6 +36,8 @@ def test_what_is_saved_is_found_by_its_key_in_order(store: DirectoryStore) -> No
     names = [saved(store, "a", str(number), number) for number in (1, 2, 3)]
     assert store.find(names[0]) == names
     assert store.find(key(request("b"))) == []
+    assert store.beginning(names[0][:12]) == sorted(names)
+    assert store.beginning(key(request("b"))[:12]) == []
     assert store.load(names[1]).response.body["choices"][0]["message"]["content"] == "2"
 
 
@@ -43,6 +45,7 @@ def test_folders_below_are_read_too(tmp_path: Path, store: DirectoryStore) -> No
     below = DirectoryStore(tmp_path / "recordings" / "chat", Canonicalizer())
     name = saved(below, "a")
     assert store.find(name) == [f"chat/{name}"]
+    assert store.beginning(name[:16]) == [f"chat/{name}"]
     assert [entry.name for entry in store.entries()] == [f"chat/{name}"]
 
 

@@ -68,6 +68,7 @@ def test_what_one_saves_another_finds(opened: Open) -> None:
     mine, theirs = opened("mine"), opened("theirs")
     names = [saved(mine, "a", str(number), number) for number in (1, 2)]
     assert theirs.find(names[0]) == names
+    assert theirs.beginning(names[0][:16]) == names
     assert [said(theirs, name) for name in names] == ["1", "2"]
     assert [entry.name for entry in theirs.entries()] == names
     assert theirs.count() == 2

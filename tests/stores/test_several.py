@@ -62,6 +62,7 @@ def test_a_sequence_of_the_first_hides_the_others(
     assert said(both, first) == "new"
     assert [entry.name for entry in both.sharing(Canonicalizer().fingerprint(request("a")))] == [first]
     assert not both.has(second)
+    assert both.beginning(first[:16]) == [first]
     with pytest.raises(RecordingError):
         both.load(second)
 
