@@ -17,11 +17,9 @@ from harness.recording.headers import normalized
 from harness.recording.key import key
 from harness.recording.model import Exchange, Response
 from harness.recording.normalize import normalizer
+from harness.recording.recordable import is_recordable
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
-
-_NOT_RECORDED = (401, 403, 408, 409, 429)
-"""An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
 
 _LAST_WORDS_SECONDS = 3.0
 """How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
@@ -143,11 +141,6 @@ class RecordBackend:
             task.cancel()
         self._runs.end_all()
         await self._upstream.close()
-
-
-def is_recordable(status: int) -> bool:
-    """Whether an answer of this status says something about the request, rather than about the day."""
-    return status not in _NOT_RECORDED and status < 500
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from harness.recording.cassette_names import is_of, scope_in
 from harness.recording.http_exchange import exchange_of, http_of
 from harness.recording.key import key, recording_name
 from harness.recording.model import Exchange, Request
+from harness.recording.recordable import is_recordable
 from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
 from harness.vcr_bridge.cassettes import http_of as http_of_interaction
@@ -54,9 +55,10 @@ def played(cassette: Cassette) -> list[tuple[str, Request]]:
 class Bridge:
     """Between one test's cassette and its recordings.
 
-    ``test`` is the test's scope. ``hosts`` are providers beside those that are known, ``rewrites`` says that the
-    record mode is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is left over may
-    go. ``recorded`` is told each recording that was asked for again, and whether it brought anything new.
+    ``test`` is the test's scope. ``strict`` and ``record_errors`` are the settings of that name, ``hosts`` are
+    providers beside those that are known, ``rewrites`` says that the record mode is pytest-recording's ``rewrite``,
+    ``has_passed`` (called at the test's end) that what is left over may go. ``recorded`` is told each recording
+    that was asked for again, and whether it brought anything new.
     """
 
     store: RecordingStore
@@ -64,6 +66,7 @@ class Bridge:
     redactor: Redactor
     test: str
     strict: bool = False
+    record_errors: bool = False
     hosts: Collection[str] = ()
     rewrites: bool = False
     has_passed: Callable[[], bool] = lambda: True
@@ -162,11 +165,13 @@ class RecordingsPersister:
     def _exchange(self, request: VcrRequest, response: Mapping[str, Any], scope: str) -> Exchange | None:
         """What is to be recorded of an interaction; None for what belongs into the cassette.
 
-        That is other hosts' traffic, and what no recording can hold.
+        That is other hosts' traffic, what no recording can hold, and failures that say nothing of the request: a test
+        of them goes on as before.
         """
         try:
             http = http_of_interaction(request._to_dict(), response)  # noqa: SLF001 - vcr's own form of a request
-            if not self.matcher.is_models(http):
+            is_kept = self.bridge.record_errors or is_recordable(http.status)
+            if not is_kept or not self.matcher.is_models(http):
                 return None
             return exchange_of(http, scope, self.bridge.redactor)
         except (RecordingError, AttributeError, KeyError, TypeError, ValueError):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 import vcr
@@ -138,6 +139,18 @@ def test_what_a_cassette_has_already_stays_there_and_answers(
     assert (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes() == before
     with use("none"):
         assert [there.ask("new"), there.ask("old")] == ["new: 2", "old: 1"]
+
+
+@pytest.mark.parametrize(("record_errors", "recorded"), [(False, 0), (True, 1)])
+def test_a_failure_is_in_the_cassette_unless_it_is_to_be_recorded(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, *, record_errors: bool, recorded: int
+) -> None:
+    for mode in ("once", "none"):
+        with use(mode, record_errors=record_errors), pytest.raises(HTTPError, match="429"):
+            there.ask("Fail!")
+    assert len(list((tmp_path / "recordings").glob("*.json"))) == recorded
+    assert len(cassette(tmp_path)) == 1 - recorded
+    assert len(there.asked) == 1
 
 
 def test_a_projects_own_persister_and_hooks_have_their_say(
