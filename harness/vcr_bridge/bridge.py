@@ -143,7 +143,6 @@ class RecordingsPersister:
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
-        kept = [request.name for request, _ in rows if isinstance(request, RecordedRequest)]
         scope, rest, new = _scope(cassette_path, self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
@@ -153,6 +152,10 @@ class RecordingsPersister:
                 rest.append((request, response))
             else:
                 new.append(exchange)
+        # Some versions of vcrpy hand over what was asked again in its old form, too.
+        again = {self.matcher.learn(exchange.request) for exchange in new if self.replaces}
+        recorded = [request for request, _ in rows if isinstance(request, RecordedRequest)]
+        kept = [request.name for request in recorded if request.meaning not in again]
         written = self._write(new, kept)
         if self.replaces and self.bridge.has_passed():
             for name in set(self._loaded) - set(kept) - written:

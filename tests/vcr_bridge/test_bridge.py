@@ -35,6 +35,7 @@ def use(tmp_path: Path) -> Callable[..., Any]:
         canonicalizer = Canonicalizer(rules=rules)
         store = DirectoryStore(tmp_path / "recordings", canonicalizer)
         recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"), record_mode=mode)
+        recorder.register_persister(choices.pop("persister", recorder.persister))
         Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), **choices).install(recorder)
         return recorder.use_cassette("test_it[a-b].yaml", **(config or {}))
 
@@ -169,14 +170,14 @@ def test_a_projects_own_persister_and_hooks_have_their_say(
             request.body = request.body.replace(b"Ann", b"NAME")
         return request
 
-    config = {"persister": Own, "before_record_request": hide, "match_on": ["method"]}
-    with use("once", config=config):
+    config = {"before_record_request": hide, "match_on": ["method"]}
+    with use("once", config=config, persister=Own):
         there.ask("I am Ann")
         there.page()
     assert [question for question, _ in recordings(tmp_path).values()] == ["I am NAME"]
     assert saved == [["**HIDDEN**"]]
 
-    with use("none", config=config):
+    with use("none", config=config, persister=Own):
         assert there.ask("I am Ann") == "I am Ann: 1"
 
 
