@@ -158,7 +158,9 @@ class RecordingsPersister:
         kept = [request.name for request in recorded if request.meaning not in again]
         written = self._write(new, kept)
         if self.replaces and self.bridge.has_passed():
-            for name in set(self._loaded) - set(kept) - written:
+            # What is recorded again stays in its folder.
+            stay = {_bare(name) for name in kept} | written
+            for name in [name for name in self._loaded if _bare(name) not in stay]:
                 self.bridge.store.remove(name)
         of_cassette = [request for request, _ in rest if hasattr(request, OF_CASSETTE)]
         if len(rest) > len(of_cassette) or len(of_cassette) != self._count_in_cassette:
@@ -182,7 +184,7 @@ class RecordingsPersister:
 
     def _write(self, exchanges: list[Exchange], kept: list[str]) -> set[str]:
         """Write recordings under the next names of their keys, beside those that are ``kept``."""
-        taken, counts = set(kept), Counter[str]()
+        taken, counts = set(map(_bare, kept)), Counter[str]()
         for exchange in exchanges:
             base = key(exchange.request, self.bridge.redactor)
             name = base
@@ -192,7 +194,12 @@ class RecordingsPersister:
             taken.add(name)
             is_new = self.bridge.store.save(exchange, name)
             self.bridge.recorded(name, exchange.request, is_new)
-        return taken - set(kept)
+        return taken - set(map(_bare, kept))
+
+
+def _bare(name: str) -> str:
+    """A recording's name without its folder."""
+    return name.rpartition("/")[2]
 
 
 def _scope(cassette_path: Any, test: str) -> str:

@@ -127,6 +127,23 @@ def test_rewrite_leaves_what_is_asked_no_more_only_where_the_test_failed(
     assert sorted(question for question, _ in recordings(tmp_path).values()) == left
 
 
+@pytest.mark.parametrize("mode", ["all", "new_episodes"])
+def test_recordings_stay_in_their_folder(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, *, mode: str
+) -> None:
+    with use("once"):
+        there.ask("a")
+    (old,) = (tmp_path / "recordings").glob("*.json")
+    (tmp_path / "recordings" / "chat").mkdir()
+    old = old.rename(tmp_path / "recordings" / "chat" / old.name)
+
+    with use(mode, rewrites=mode == "new_episodes"):
+        assert there.ask("a") == "a: 2"
+    assert list((tmp_path / "recordings").rglob("*.json")) == [old]
+    with use("none"):
+        assert there.ask("a") == "a: 2"
+
+
 def test_what_a_cassette_has_already_stays_there_and_answers(
     use: Callable[..., Any], there: Provider, tmp_path: Path
 ) -> None:
