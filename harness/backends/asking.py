@@ -10,9 +10,10 @@ from email.utils import parsedate_to_datetime
 from harness.backends.ids import Ids, Recorded
 from harness.backends.journal import Journal
 from harness.backends.protocol import Call, Upstream
-from harness.backends.record import RecordBackend, is_recordable
+from harness.backends.record import RecordBackend
 from harness.errors import HarnessError, UpstreamError
 from harness.recording.model import Exchange, Request
+from harness.recording.recordable import is_recordable
 from harness.recording.redact import Redactor
 
 _LONGEST_WAIT = 900.0

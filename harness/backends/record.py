@@ -21,11 +21,9 @@ from harness.recording.key import key_of_clean
 from harness.recording.model import Exchange, Request, Response
 from harness.recording.near_miss import record_command
 from harness.recording.normalize import normalizer
+from harness.recording.recordable import is_recordable
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
-
-_NOT_RECORDED = (401, 403, 408, 409, 429)
-"""An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
 
 _NOT_THERE = (404, 410)
 _NOT_FOUND = re.compile(r"not[ _]found|no such|does not exist", re.IGNORECASE)
@@ -197,11 +195,6 @@ class RecordBackend:
             task.cancel()
         self._runs.end_all()
         await self._upstream.close()
-
-
-def is_recordable(status: int) -> bool:
-    """Whether an answer of this status says something about the request, rather than about the day."""
-    return status not in _NOT_RECORDED and status < 500
 
 
 @dataclass(slots=True)

@@ -48,6 +48,7 @@ class Bridged:
             redactor_of(settings),
             scope,
             strict=settings.strict,
+            record_errors=settings.record_errors,
             hosts=settings.upstream_hosts,
             rewrites=mode == _REWRITE,
             has_passed=lambda: item.nodeid not in self.failed,

@@ -33,6 +33,7 @@ from harness.recording.cassette_names import is_of, scope_in
 from harness.recording.http_exchange import exchange_of, http_of
 from harness.recording.key import key, recording_name
 from harness.recording.model import Exchange, Request
+from harness.recording.recordable import is_recordable
 from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
 from harness.vcr_bridge.cassettes import http_of as http_of_interaction
@@ -54,9 +55,10 @@ def played(cassette: Cassette) -> list[tuple[str, Request]]:
 class Bridge:
     """Between one test's cassette and its recordings.
 
-    ``test`` is the test's scope. ``hosts`` are providers beside those that are known, ``rewrites`` says that the
-    record mode is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is left over may
-    go. ``recorded`` is told each recording that was asked for again, and whether it brought anything new.
+    ``test`` is the test's scope. ``strict`` and ``record_errors`` are the settings of that name, ``hosts`` are
+    providers beside those that are known, ``rewrites`` says that the record mode is pytest-recording's ``rewrite``,
+    ``has_passed`` (called at the test's end) that what is left over may go. ``recorded`` is told each recording
+    that was asked for again, and whether it brought anything new.
     """
 
     store: RecordingStore
@@ -64,6 +66,7 @@ class Bridge:
     redactor: Redactor
     test: str
     strict: bool = False
+    record_errors: bool = False
     hosts: Collection[str] = ()
     rewrites: bool = False
     has_passed: Callable[[], bool] = lambda: True
@@ -140,7 +143,6 @@ class RecordingsPersister:
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
-        kept = [request.name for request, _ in rows if isinstance(request, RecordedRequest)]
         scope, rest, new = _scope(cassette_path, self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
@@ -150,9 +152,15 @@ class RecordingsPersister:
                 rest.append((request, response))
             else:
                 new.append(exchange)
+        # Some versions of vcrpy hand over what was asked again in its old form, too.
+        again = {self.matcher.learn(exchange.request) for exchange in new if self.replaces}
+        recorded = [request for request, _ in rows if isinstance(request, RecordedRequest)]
+        kept = [request.name for request in recorded if request.meaning not in again]
         written = self._write(new, kept)
         if self.replaces and self.bridge.has_passed():
-            for name in set(self._loaded) - set(kept) - written:
+            # What is recorded again stays in its folder.
+            stay = {_bare(name) for name in kept} | written
+            for name in [name for name in self._loaded if _bare(name) not in stay]:
                 self.bridge.store.remove(name)
         of_cassette = [request for request, _ in rest if hasattr(request, OF_CASSETTE)]
         if len(rest) > len(of_cassette) or len(of_cassette) != self._count_in_cassette:
@@ -162,11 +170,13 @@ class RecordingsPersister:
     def _exchange(self, request: VcrRequest, response: Mapping[str, Any], scope: str) -> Exchange | None:
         """What is to be recorded of an interaction; None for what belongs into the cassette.
 
-        That is other hosts' traffic, and what no recording can hold.
+        That is other hosts' traffic, what no recording can hold, and failures that say nothing of the request: a test
+        of them goes on as before.
         """
         try:
             http = http_of_interaction(request._to_dict(), response)  # noqa: SLF001 - vcr's own form of a request
-            if not self.matcher.is_models(http):
+            is_kept = self.bridge.record_errors or is_recordable(http.status)
+            if not is_kept or not self.matcher.is_models(http):
                 return None
             return exchange_of(http, scope, self.bridge.redactor)
         except (RecordingError, AttributeError, KeyError, TypeError, ValueError):
@@ -174,7 +184,7 @@ class RecordingsPersister:
 
     def _write(self, exchanges: list[Exchange], kept: list[str]) -> set[str]:
         """Write recordings under the next names of their keys, beside those that are ``kept``."""
-        taken, counts = set(kept), Counter[str]()
+        taken, counts = set(map(_bare, kept)), Counter[str]()
         for exchange in exchanges:
             base = key(exchange.request, self.bridge.redactor)
             name = base
@@ -184,7 +194,12 @@ class RecordingsPersister:
             taken.add(name)
             is_new = self.bridge.store.save(exchange, name)
             self.bridge.recorded(name, exchange.request, is_new)
-        return taken - set(kept)
+        return taken - set(map(_bare, kept))
+
+
+def _bare(name: str) -> str:
+    """A recording's name without its folder."""
+    return name.rpartition("/")[2]
 
 
 def _scope(cassette_path: Any, test: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import brotli
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def http(body: bytes = b"", *, url: str = URL, asks: Json = ASKED, **headers: st
         ("deflate", zlib.compress),
         ("deflate", lambda data: zlib.compress(data, wbits=-zlib.MAX_WBITS)),
         ("br", brotli.compress),
+        ("zstd", zstandard.compress),
         ("gzip, br", lambda data: brotli.compress(gzip.compress(data))),
         # Many recorders decode a body, and keep the header.
         ("gzip", bytes),

@@ -43,6 +43,9 @@ def provider() -> Iterator[Provider]:
         def do_POST(self) -> None:
             question = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
             found.asked.append(question)
+            if question == "Fail!":
+                self._send({"error": {"message": "slower, please"}}, "application/json", 429)
+                return
             message = {"role": "assistant", "content": f"{question}: {len(found.asked)}"}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             self._send({"id": "chatcmpl-1", "object": "chat.completion", "choices": [choice]}, "application/json")
@@ -51,9 +54,9 @@ def provider() -> Iterator[Provider]:
             found.asked.append(self.path)
             self._send(f"page {len(found.asked)}", "text/plain")
 
-        def _send(self, value: Json, media_type: str) -> None:
+        def _send(self, value: Json, media_type: str, status: int = 200) -> None:
             data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("content-type", media_type)
             self.send_header("content-length", str(len(data)))
             self.end_headers()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 import vcr
@@ -34,6 +35,7 @@ def use(tmp_path: Path) -> Callable[..., Any]:
         canonicalizer = Canonicalizer(rules=rules)
         store = DirectoryStore(tmp_path / "recordings", canonicalizer)
         recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"), record_mode=mode)
+        recorder.register_persister(choices.pop("persister", recorder.persister))
         Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), **choices).install(recorder)
         return recorder.use_cassette("test_it[a-b].yaml", **(config or {}))
 
@@ -125,6 +127,23 @@ def test_rewrite_leaves_what_is_asked_no_more_only_where_the_test_failed(
     assert sorted(question for question, _ in recordings(tmp_path).values()) == left
 
 
+@pytest.mark.parametrize("mode", ["all", "new_episodes"])
+def test_recordings_stay_in_their_folder(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, *, mode: str
+) -> None:
+    with use("once"):
+        there.ask("a")
+    (old,) = (tmp_path / "recordings").glob("*.json")
+    (tmp_path / "recordings" / "chat").mkdir()
+    old = old.rename(tmp_path / "recordings" / "chat" / old.name)
+
+    with use(mode, rewrites=mode == "new_episodes"):
+        assert there.ask("a") == "a: 2"
+    assert list((tmp_path / "recordings").rglob("*.json")) == [old]
+    with use("none"):
+        assert there.ask("a") == "a: 2"
+
+
 def test_what_a_cassette_has_already_stays_there_and_answers(
     use: Callable[..., Any], there: Provider, tmp_path: Path
 ) -> None:
@@ -138,6 +157,18 @@ def test_what_a_cassette_has_already_stays_there_and_answers(
     assert (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes() == before
     with use("none"):
         assert [there.ask("new"), there.ask("old")] == ["new: 2", "old: 1"]
+
+
+@pytest.mark.parametrize(("record_errors", "recorded"), [(False, 0), (True, 1)])
+def test_a_failure_is_in_the_cassette_unless_it_is_to_be_recorded(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, *, record_errors: bool, recorded: int
+) -> None:
+    for mode in ("once", "none"):
+        with use(mode, record_errors=record_errors), pytest.raises(HTTPError, match="429"):
+            there.ask("Fail!")
+    assert len(list((tmp_path / "recordings").glob("*.json"))) == recorded
+    assert len(cassette(tmp_path)) == 1 - recorded
+    assert len(there.asked) == 1
 
 
 def test_a_projects_own_persister_and_hooks_have_their_say(
@@ -156,14 +187,14 @@ def test_a_projects_own_persister_and_hooks_have_their_say(
             request.body = request.body.replace(b"Ann", b"NAME")
         return request
 
-    config = {"persister": Own, "before_record_request": hide, "match_on": ["method"]}
-    with use("once", config=config):
+    config = {"before_record_request": hide, "match_on": ["method"]}
+    with use("once", config=config, persister=Own):
         there.ask("I am Ann")
         there.page()
     assert [question for question, _ in recordings(tmp_path).values()] == ["I am NAME"]
     assert saved == [["**HIDDEN**"]]
 
-    with use("none", config=config):
+    with use("none", config=config, persister=Own):
         assert there.ask("I am Ann") == "I am Ann: 1"
 
 

@@ -1,0 +1,9 @@
+"""Which answers are worth a recording."""
+
+_NOT_RECORDED = (401, 403, 408, 409, 429)
+"""An upstream's refusals that say nothing about the request; with every 5xx they are passed on, not kept."""
+
+
+def is_recordable(status: int) -> bool:
+    """Whether an answer of this status says something about the request, rather than about the day."""
+    return status not in _NOT_RECORDED and status < 500
