@@ -19,7 +19,8 @@ def export_command() -> None:
     """Make of recordings what other tools read.
 
     \b
-    harness export cassettes              a cassette for each test, which vcrpy replays
+    Example:
+      harness export cassettes           a cassette for each test, for vcrpy
     """
 
 

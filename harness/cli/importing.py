@@ -31,9 +31,10 @@ def import_command() -> None:
     """Make recordings of what others have recorded.
 
     \b
-    harness import cassettes tests/       vcrpy's, with pytest-recording's or pytest-vcr's layout
-    harness import har session.har        a browser's, or mitmproxy's
-    harness import ogx recordings/        OGX's (llama-stack's), of any age
+    Examples:
+      harness import cassettes tests/    vcrpy's, as pytest-recording lays them
+      harness import har session.har     a browser's, or mitmproxy's
+      harness import ogx recordings/     OGX's (llama-stack's), of any age
 
     Secrets are taken out as when recording. Nothing is overwritten unless you say so.
 

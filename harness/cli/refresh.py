@@ -44,9 +44,9 @@ def refresh(context: click.Context, /, **given: Any) -> None:
 
     \b
     Examples:
-      harness refresh --dry-run --prices prices.toml        what it would take
-      harness refresh                                       into recordings-refreshed/
-      harness refresh --into recordings                     in place
+      harness refresh --dry-run --prices prices.toml   what it would take
+      harness refresh                                  recordings-refreshed/
+      harness refresh --into recordings                in place
       harness refresh --model gpt-4o=gpt-5 --unset temperature --html diff.html
       harness refresh "tests/test_weather.py" --endpoint chat --set temperature=0
       harness refresh --times 5 --control --model gpt-4o=gpt-5 --fail-on structure
