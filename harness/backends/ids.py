@@ -110,7 +110,8 @@ class Ids:
 
         ``secrets`` are those of the call: what is one is no id.
         """
-        if call.target is not None or endpoint_of(call.path) == "/v1/models":
+        endpoint = endpoint_of(call.path)
+        if call.target is not None or endpoint == "/v1/models":
             # MCP servers and lists of models keep nothing for a client.
             return Exchanged(call)
         scope, asked = self._scopes[call.scope], dict[str, str]()
@@ -134,12 +135,19 @@ class Ids:
         def stays(name: str, text: str) -> bool:
             return text in own or (text not in names and self._redactor.redact({name: text}, secrets) != {name: text})
 
-        answer, give_back = self._answer(scope, key, names, stays, is_kept=is_kept)
+        answer, give_back = self._answer(scope, key, names, stays, is_kept=is_kept, completes=endpoint in CHUNKED)
         lost = {name: found for name, found in kept.items() if name not in self._given and name not in scope.deleted}
         return Exchanged(turned, kept, lost, answer, is_kept=is_kept, give_back=give_back)
 
     def _answer(
-        self, scope: _Scope, key: str, names: ChainMap[str, str], stays: Callable[[str, str], bool], *, is_kept: bool
+        self,
+        scope: _Scope,
+        key: str,
+        names: ChainMap[str, str],
+        stays: Callable[[str, str], bool],
+        *,
+        is_kept: bool,
+        completes: bool,
     ) -> tuple[AnswerIds, Callable[[], None]]:
         taken: list[int] = []
 
@@ -156,6 +164,7 @@ class Ids:
             key,
             names if is_kept else names.new_child(),
             self._upstream_ids if is_kept else self._upstream_ids.new_child(self._passing),
+            completes=completes,
             number=number,
             stays=stays,
         )

@@ -247,7 +247,8 @@ class AnswerIds:
 
     ``names`` (the upstream's id to the normalized one) is what is known, and where new ones go; ``upstream_ids`` is the
     way back. ``number`` says which answer to its key this is, counted from 1; it is asked when a new id first needs it.
-    What ``stays`` (a field, its value) is the client's own, or left to those who take secrets out.
+    What ``stays`` (a field, its value) is the client's own, or left to those who take secrets out. An answer that
+    ``completes`` is a completion made just then: another one, even if its upstream calls it as it did an earlier one.
     """
 
     def __init__(
@@ -256,13 +257,14 @@ class AnswerIds:
         names: MutableMapping[str, str] | None = None,
         upstream_ids: MutableMapping[str, str] | None = None,
         *,
+        completes: bool = True,
         number: Callable[[], int] = lambda: 1,
         stays: Callable[[str, str], bool] = lambda _, __: False,
     ) -> None:
         self._key, self._number, self._stays = key, number, stays
         self._names = {} if names is None else names
         self._upstream_ids = {} if upstream_ids is None else upstream_ids
-        self._answer = 0
+        self._completes, self._answer = completes, 0
         self._counts: dict[str, int] = {}
         self._completion: str | None = None
         self.seen: dict[str, str] = {}
@@ -273,7 +275,8 @@ class AnswerIds:
     def completion(self, upstream_id: str) -> str:
         """The id of the completion that the answer is: one for all its chunks, whatever the upstream calls each."""
         if self._completion is None:
-            self._completion = self._names.get(upstream_id) or self._new(upstream_id, COMPLETION)
+            known = None if self._completes else self._names.get(upstream_id)
+            self._completion = known or self._new(upstream_id, COMPLETION)
             self.seen[self._completion] = upstream_id
         return self._completion
 

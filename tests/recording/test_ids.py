@@ -117,8 +117,9 @@ def _ids_of(value: Any) -> list[str]:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(objects, min_size=1, max_size=3), runs)
 def test_a_stream_says_the_same_ids_as_a_whole(answers: list[dict[str, Any]], randoms: list[str]) -> None:
-    chunks = [filled(answer, of_kinds(randoms)) for answer in answers]
-    # What was mentioned before it was given is not known yet.
+    # One that does not look like an id is known to be one from the first call of that name on.
+    ids = [text if kind_of(text) is not None else f"msg_{text}" for text in of_kinds(randoms)]
+    chunks = [filled(answer, ids) for answer in answers]
     pieces, whole = AnswerIds(KEY), AnswerIds(KEY)
     streamed = [pieces.renamed(chunk) for chunk in chunks]
 
@@ -216,6 +217,17 @@ def test_what_an_upstream_keeps_may_be_called_anything(text: str) -> None:
     assert renamed["data"][0]["id"] == renamed["first_id"] != text
     assert renamed["data"][0]["count"] == "42"
     assert turned_back(renamed, back.get) == value
+
+
+def test_a_completion_is_another_one_though_its_upstream_calls_it_the_same() -> None:
+    names: dict[str, str] = {}
+    back: dict[str, str] = {}
+
+    made = [AnswerIds(key, names, back).completion("chatcmpl-1") for key in (KEY, OTHER)]
+    shown = AnswerIds("c3" * 32, names, back, completes=False).completion("chatcmpl-1")
+
+    assert made == [completion_id(KEY), completion_id(OTHER)]
+    assert shown == made[1]
 
 
 def test_a_cursor_is_quoted_like_an_id() -> None:
