@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.errors import SettingsError
+from harness.recording.canonical import endpoint_of
 from harness.recording.model import MULTIPART, Json, Request
 from harness.recording.selection import deployment_of, is_of_model
 
+_NOT_SAMPLED = ("/v1/embeddings", "/v1/moderations")
+"""Where nothing is generated and only ``_THEIRS`` can be set: a temperature would be an error there."""
+_THEIRS = ("model", "input", "dimensions", "encoding_format", "input_type", "truncate")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -17,7 +21,8 @@ _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 class Changes:
     """``models`` are new names by old ones (which may hold ``*``), ``values`` new values by their dotted paths.
 
-    ``removed`` are paths of what is left out. Values and removals are for requests that name a model and are JSON.
+    ``removed`` are paths of what is left out. Values and removals are for requests that name a model and are JSON;
+    embeddings and moderations, which sample nothing, take those of their own alone.
     """
 
     models: Mapping[str, str] = field(default_factory=dict)
@@ -29,9 +34,11 @@ class Changes:
         changed = self._with_model(request)
         if not isinstance(changed.body, dict) or not isinstance(changed.body.get("model"), str):
             return changed
-        body = copy.deepcopy(changed.body)
+        body, samples = copy.deepcopy(changed.body), endpoint_of(changed.path) not in _NOT_SAMPLED
         for path, value in self.values:
-            _put(body, steps_of(path), value, path)
+            steps = steps_of(path)
+            if samples or steps[0] in _THEIRS:
+                _put(body, steps, value, path)
         for path in self.removed:
             _remove(body, steps_of(path))
         return replace(changed, body=body)

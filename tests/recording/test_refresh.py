@@ -162,6 +162,12 @@ def test_values_are_set_and_removed_by_their_paths() -> None:
     assert body["temperature"] == 1
 
 
+def test_embeddings_have_no_temperature_but_dimensions() -> None:
+    asked = request(path="/v1/embeddings", body={"model": "m", "input": "x"})
+
+    assert Changes({}, [("temperature", 0), ("dimensions", 8)]).apply(asked).body == {**asked.body, "dimensions": 8}
+
+
 @pytest.mark.parametrize("word", ["temperature", "=1", "a..b=1", "a[x]=1", ".a=1"])
 def test_what_is_no_value_is_said(word: str) -> None:
     with pytest.raises(HarnessError, match=r"no value|no path"):
