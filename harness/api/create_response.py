@@ -71,7 +71,7 @@ class TextOptions(Closed):
 
 
 class ReasoningOptions(Closed):
-    """``reasoning``: how much the model is to think. Its effort is handed on, the rest shown again."""
+    """``reasoning``: how much the model is to think, and how that is shown. Its effort is handed on."""
 
     effort: _Effort | None = None
     summary: _Summary | None = None
@@ -148,6 +148,11 @@ class CreateResponse(Closed):
     @property
     def wants_packed_reasoning(self) -> bool:
         return "reasoning.encrypted_content" in (self.include or ())
+
+    @property
+    def wants_summary(self) -> bool:
+        """Whether reasoning is to be shown as its summary: the one place where clients of OpenAI's look for it."""
+        return self.reasoning is not None and bool(self.reasoning.summary or self.reasoning.generate_summary)
 
     @property
     def keeps(self) -> bool:

@@ -108,7 +108,12 @@ class Turn:
         self._toolbox = Toolbox(plan.wanted.tools, plan.wanted.max_tool_calls)
         self._approved: list[Item] = []
         self._reader = Reader()
-        self._output = Output(plan.ids, self._toolbox, packs_reasoning=plan.wanted.wants_packed_reasoning)
+        self._output = Output(
+            plan.ids,
+            self._toolbox,
+            packs_reasoning=plan.wanted.wants_packed_reasoning,
+            summarizes=plan.wanted.wants_summary,
+        )
         self._window = Window(plan.history, plan.input_items)
         self._asked = False
         self._now = plan.now

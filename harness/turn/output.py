@@ -20,18 +20,22 @@ _HANDED_OVER = ("function_call", "custom_tool_call", "mcp_approval_request")
 
 
 class _PartKind(NamedTuple):
-    """The field of a part that grows, and the events that tell of it."""
+    """The field of a part that grows, the name of the events that tell of it, and where in its item it stands."""
 
     field: str
-    delta: str
-    done: str
+    growing: str
+    parts: str = "content"
+    part: str = "response.content_part"
 
 
 _PARTS = {
-    "output_text": _PartKind("text", "response.output_text.delta", "response.output_text.done"),
-    "refusal": _PartKind("refusal", "response.refusal.delta", "response.refusal.done"),
-    "reasoning_text": _PartKind("text", "response.reasoning_text.delta", "response.reasoning_text.done"),
+    "output_text": _PartKind("text", "response.output_text"),
+    "refusal": _PartKind("refusal", "response.refusal"),
+    "reasoning_text": _PartKind("text", "response.reasoning_text"),
+    "summary_text": _PartKind("text", "response.reasoning_summary_text", "summary", "response.reasoning_summary_part"),
 }
+
+_REASONING = ("reasoning_text", "summary_text")
 
 
 class _Words(NamedTuple):
@@ -47,10 +51,11 @@ class Output:
 
     Every item is closed before the next opens. A tool call can be known to be complete only at the end of the stream,
     so what arrives beside an open call waits until then. A call of an MCP tool is complete when the tool has answered:
-    until then it is ``running``. Events come without ``sequence_number``.
+    until then it is ``running``. Events come without ``sequence_number``. Reasoning is shown as it is told, or as its
+    summary, if ``summarizes``.
     """
 
-    def __init__(self, ids: Ids, toolbox: Toolbox, *, packs_reasoning: bool = False) -> None:
+    def __init__(self, ids: Ids, toolbox: Toolbox, *, packs_reasoning: bool = False, summarizes: bool = False) -> None:
         self.items: list[Item] = []
         self.usages: list[dict[str, Any] | None] = []
         self.service_tier: str | None = None
@@ -58,6 +63,7 @@ class Output:
         self.running: McpCall | None = None
         self._ids, self._toolbox = ids, toolbox
         self._packs_reasoning = packs_reasoning
+        self._reasoning = "summary_text" if summarizes else "reasoning_text"
         self._open: _OpenMessage | _OpenCall | None = None
         self._waiting: dict[Key, list[Any]] = {}
         self._status = "completed"
@@ -108,7 +114,7 @@ class Output:
         self.service_tier = delta.service_tier or self.service_tier
         self.finish_reason = delta.finish_reason or self.finish_reason
         if delta.reasoning:
-            yield from self._piece(("reasoning_text", 0), _Words(delta.reasoning))
+            yield from self._piece((self._reasoning, 0), _Words(delta.reasoning))
         # Log probabilities without a text are those of a call's tokens, or come after the text they belong to.
         if delta.text or delta.annotations or (delta.logprobs and self._is_speaking()):
             yield from self._piece(("output_text", 0), _Words(delta.text, delta.logprobs, delta.annotations))
@@ -202,7 +208,8 @@ class _OpenMessage:
     """A message (texts and refusals, each a part) or a reasoning item (one part) that is being said."""
 
     def __init__(self, kind: str, position: int, ids: Ids) -> None:
-        self._reasons = kind == "reasoning_text"
+        self._reasons = kind in _REASONING
+        self._kind = kind
         self._place = {"output_index": position}
         self._parts: list[dict[str, Any]] = []
         if self._reasons:
@@ -211,10 +218,10 @@ class _OpenMessage:
             self.item = {"id": ids.new("msg"), "type": "message", "role": "assistant"}
 
     def takes(self, key: Key) -> bool:
-        return key[0] != "call" and (key[0] == "reasoning_text") == self._reasons
+        return key[0] != "call" and (key[0] in _REASONING) == self._reasons
 
     def begin(self) -> Iterator[Event]:
-        opening = {**self.item, "status": "in_progress", "content": []}
+        opening = {**self.item, "status": "in_progress", _PARTS[self._kind].parts: []}
         yield {"type": "response.output_item.added", **self._place, "item": opening}
 
     def add(self, kind: str, words: _Words) -> Iterator[Event]:
@@ -222,7 +229,7 @@ class _OpenMessage:
             yield from self._end_part()
             yield from self._begin_part(kind)
         self._parts[-1][_PARTS[kind].field] += words.text
-        event = {"type": _PARTS[kind].delta, **self._where(), "delta": words.text}
+        event = {"type": f"{_PARTS[kind].growing}.delta", **self._where(), "delta": words.text}
         if kind == "output_text":
             self._parts[-1]["logprobs"] += words.logprobs
             event["logprobs"] = list(words.logprobs)
@@ -241,16 +248,16 @@ class _OpenMessage:
         if kind == "output_text":
             part |= {"annotations": [], "logprobs": []}
         self._parts.append(part)
-        yield {"type": "response.content_part.added", **self._where(), "part": _copy(part)}
+        yield {"type": f"{_PARTS[kind].part}.added", **self._where(), "part": _copy(part)}
 
     def _end_part(self) -> Iterator[Event]:
         if not self._parts:
             return
         part = self._parts[-1]
         kind = _PARTS[part["type"]]
-        done = {"type": kind.done, **self._where(), kind.field: part[kind.field]}
+        done = {"type": f"{kind.growing}.done", **self._where(), kind.field: part[kind.field]}
         yield done | ({"logprobs": list(part["logprobs"])} if "logprobs" in part else {})
-        yield {"type": "response.content_part.done", **self._where(), "part": _copy(part)}
+        yield {"type": f"{kind.part}.done", **self._where(), "part": _copy(part)}
 
     def pack(self) -> None:
         """Have reasoning say all of itself in one field."""
@@ -258,11 +265,12 @@ class _OpenMessage:
             self.item["encrypted_content"] = packed("".join(part["text"] for part in self._parts))
 
     def _where(self) -> dict[str, Any]:
-        return {"item_id": self.item["id"], **self._place, "content_index": len(self._parts) - 1}
+        index = f"{_PARTS[self._kind].parts}_index"
+        return {"item_id": self.item["id"], **self._place, index: len(self._parts) - 1}
 
     def end(self, status: str) -> Iterator[Event]:
         yield from self._end_part()
-        self.item |= {"status": status, "content": [_copy(part) for part in self._parts]}
+        self.item |= {"status": status, _PARTS[self._kind].parts: [_copy(part) for part in self._parts]}
         yield {"type": "response.output_item.done", **self._place, "item": dict(self.item)}
 
 

@@ -69,6 +69,36 @@ def test_reasoning_says_all_of_itself_where_the_client_keeps_it() -> None:
     assert parse_items([reasoning], "input", str) == [reasoning]
 
 
+@needs_descriptions
+def test_a_summary_is_one_for_both_descriptions() -> None:
+    chunks = [chunk(reasoning_content="Hm."), chunk("stop", content="Yes.")]
+    check_stream(play(chunks, new_turn(reasoning={"summary": "auto"})).events)
+
+
+@pytest.mark.parametrize("asked", [{"summary": "auto"}, {"generate_summary": "detailed"}])
+def test_reasoning_is_shown_as_the_summary_that_was_asked_for(asked: dict[str, str]) -> None:
+    chunks = [chunk(reasoning_content="H"), chunk(reasoning_content="m."), chunk("stop", content="Yes.")]
+    played = play(chunks, new_turn(reasoning=asked))
+    item = played.final["output"][0]
+    place = {"item_id": item["id"], "output_index": 0, "summary_index": 0}
+
+    assert item == {
+        "id": item["id"],
+        "type": "reasoning",
+        "summary": [{"type": "summary_text", "text": "Hm."}],
+        "status": "completed",
+    }
+    kinds = ("part.added", "text.delta", "text.delta", "text.done", "part.done")
+    events = played.events[3:8]
+    assert [event["type"] for event in events] == [f"response.reasoning_summary_{kind}" for kind in kinds]
+    assert all(place.items() <= event.items() for event in events)
+    assert [event.get("delta", event.get("text", event.get("part"))) for event in events] == [
+        *({"type": "summary_text", "text": ""}, "H", "m.", "Hm."),
+        {"type": "summary_text", "text": "Hm."},
+    ]
+    assert parse_items([item], "input", str) == [item]
+
+
 def test_a_content_in_parts_is_text_and_reasoning() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me"}, {"type": "reference"}]}
     parts = [{"type": "text", "text": "He"}, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "y"}]
