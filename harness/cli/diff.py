@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.completing import complete_model
 from harness.cli.prices import read_prices, with_prices
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class _WithPaths(click.Command):
 
 @click.command("diff", cls=_WithPaths)
 @click.argument("places", nargs=-1)
-@click.option("--model", "models", multiple=True, metavar="MODEL",
+@click.option("--model", "models", multiple=True, metavar="MODEL", shell_complete=complete_model,
               help="Given twice: compare the recordings of one model with those of the other.")  # fmt: skip
 @with_prices
 @click.option("--fail-on", type=click.Choice(_LEVELS), default="any", show_default=True,

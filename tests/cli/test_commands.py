@@ -79,6 +79,7 @@ def test_a_shell_completes(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert completed("ls", "--model", "gpt") == ["gpt-4o"]
     assert completed("stats", "tests/") == ["tests/a.py::test_one"]
     assert completed("show", "--te") == ["--test"]
+    assert completed("serve", "--mode", "rec") == ["record", "record-if-missing"]
 
 
 def test_the_help_imports_nothing_heavy() -> None:
