@@ -50,7 +50,7 @@ class _WithPaths(click.Command):
 @click.option("--junit", type=_FILE, metavar="FILE", help="Also write a JUnit report, for CI.")
 @click.pass_context
 def diff_command(context: click.Context, /, places: tuple[str, ...], **given: Any) -> None:
-    """Show what changed from OLD to NEW: directories of recordings, files, or revisions of the repository.
+    """Show what changed from OLD to NEW. These are directories of recordings, files, or revisions of the repository.
 
     Streams are put together and noise (ids, times, padding, the cuts of chunks) is set aside. Recordings pair by key,
     then by fingerprint, then by test and order, then by near miss. Each pair gets one class, worst first: error,
