@@ -30,7 +30,7 @@ def _message(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ..
 @click.option("--recordings", metavar="DIR", help="Where to write it (default: recordings).")
 @click.option("--force", is_flag=True, help="Replace a recording that is there.")
 def author(**given: Any) -> None:
-    """Write a recording by hand: a stub that says what you want a model to say.
+    """Write a recording by hand. It says what you want a model to say.
 
     \b
     Example:

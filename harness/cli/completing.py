@@ -26,6 +26,13 @@ def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str
     return _items(_said(_MODEL), incomplete)
 
 
+def complete_mode(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The modes of a server."""
+    from harness.settings import Mode
+
+    return _items({str(mode) for mode in Mode}, incomplete)
+
+
 def complete_what(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Keys, once what may begin one is typed, and tests; directories and files are the shell's to complete."""
     keys = {file.stem for file in _files()} if re.fullmatch(r"[0-9a-f]+", incomplete) else set()

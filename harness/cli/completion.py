@@ -12,7 +12,7 @@ _WHOLE_NODE_IDS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//:}"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that completes `harness` in a shell: commands, flags, keys, tests and models.
+    """Print what a shell needs to complete this. That is: commands, flags, keys, tests and models.
 
     \b
     Example:

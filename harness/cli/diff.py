@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.completing import complete_model
 from harness.cli.prices import read_prices
 from harness.cli.reporting import check_reports, fails, progress_bar, show, with_reports, write_files
 
@@ -36,12 +37,12 @@ class _WithPaths(click.Command):
 
 @click.command("diff", cls=_WithPaths)
 @click.argument("places", nargs=-1)
-@click.option("--model", "models", multiple=True, metavar="MODEL",
+@click.option("--model", "models", multiple=True, metavar="MODEL", shell_complete=complete_model,
               help="Given twice: compare the recordings of one model with those of the other.")  # fmt: skip
 @with_reports(fail_on="any")
 @click.pass_context
 def diff_command(context: click.Context, /, places: tuple[str, ...], **given: Any) -> None:
-    """Show what changed from OLD to NEW: directories of recordings, files, or revisions of the repository.
+    """Show what changed from OLD to NEW. These are directories of recordings, files, or revisions of the repository.
 
     Streams are put together and noise (ids, times, padding, the cuts of chunks) is set aside. Recordings pair by key,
     then by fingerprint, then by test and order, then by near miss. Each pair gets one class, worst first: error,

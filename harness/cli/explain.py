@@ -6,13 +6,14 @@ from typing import Any, TextIO
 
 import click
 
+from harness.cli.completing import complete_test
 from harness.cli.options import settings_from, width_of_terminal
 
 
 @click.command()
 @click.argument("file", type=click.File(encoding="utf-8"), metavar="REQUEST.json")
 @click.option("--path", metavar="PATH", help="The path of the request's URL, such as /v1/embeddings.")
-@click.option("--scope", metavar="TEST", help="The test that asks: a pytest node id.")
+@click.option("--scope", metavar="TEST", shell_complete=complete_test, help="The test that asks: a pytest node id.")
 @click.option("--recordings", metavar="PLACE", multiple=True, help="Where to look (default: the project's recordings).")
 @click.option("--strict", is_flag=True, default=None, help="Look up by key alone, as a strict run does.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")

@@ -9,12 +9,18 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.cli.completing import complete_mode
 from harness.settings import Settings, is_given, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--mode", metavar="MODE", help="replay (default), record, record-if-missing or live."),
+    click.option(
+        "--mode",
+        metavar="MODE",
+        shell_complete=complete_mode,
+        help="replay (default), record, record-if-missing or live.",
+    ),
     click.option(
         "--recordings",
         metavar="PLACE",

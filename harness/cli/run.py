@@ -34,7 +34,7 @@ _FORWARDED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, sign
 def run(
     context: click.Context, /, scope: str | None, reports: tuple[Path, ...], command: tuple[str, ...], **flags: Any
 ) -> None:
-    """Run COMMAND with OPENAI_BASE_URL pointing at a server for it alone.
+    """Run COMMAND with a server for it alone. OPENAI_BASE_URL points there.
 
     The exit code is the command's, or 3 when it passed though recordings were missed. The summary goes to stderr.
 

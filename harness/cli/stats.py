@@ -16,7 +16,7 @@ from harness.cli.selecting import selected, with_selection
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the tables.")
 @click.pass_context
 def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> None:
-    """Sum up recordings: by endpoint, content, model and test, their size and tokens, and what was asked repeatedly.
+    """Sum up recordings, their size and tokens. By endpoint, content, model and test, with what was asked repeatedly.
 
     WHAT is a directory, a file, a key or its first digits, or a test.
 

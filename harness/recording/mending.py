@@ -70,6 +70,6 @@ def without_secrets(document: Document, redactor: Redactor) -> Document:
 def _without_user(document: Document) -> Document:
     """A document whose URL names no user and no password, as we write it: with a placeholder it would be no URL."""
     request = document["request"]
-    parts = urlsplit(request["url"])
+    parts = urlsplit(request.get("url") or "")
     _, at, host = parts.netloc.rpartition("@")
     return document if not at else {**document, "request": {**request, "url": parts._replace(netloc=host).geturl()}}

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.errors import RecordingError
 from harness.recording.findings import File
 from harness.recording.format import dumps, loads, to_exchange
-from harness.recording.key import key, parse_stem, recording_name
+from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.mending import mended
 from harness.recording.naming import Naming, naming
 from harness.recording.redact import Redactor
@@ -86,7 +86,9 @@ def rewrite(path: Path, redactor: Redactor) -> None:
     clean = mended(document, redactor)
     _written(path, dumps(clean))
     base, number = parse_stem(path.stem)
-    holds = key(to_exchange(clean).request, redactor)
+    # What is no exchange over HTTP has no key; OGX named it for its request.
+    is_http = "url" in clean["request"]
+    holds = key(to_exchange(clean).request, redactor) if is_http else digest(clean["request"])
     new = path.with_name(f"{recording_name(holds, number)}.json")
     was_named = naming(base, document, holds) is not Naming.NONE
     if was_named and naming(base, clean, holds) is Naming.NONE and not new.exists():

@@ -43,6 +43,7 @@ def test_the_help_lists_everything() -> None:
     for command in ("serve", "demo", "author", "diff"):
         assert f"\n  {command} " in shown.output
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
+    assert "..." not in shown.output.partition("Commands:")[2]
     assert CliRunner().invoke(cli, ["--version"]).output == f"harness, version {__version__}\n"
     assert CliRunner().invoke(cli, ["nothing"]).exit_code == 2
 
@@ -79,6 +80,7 @@ def test_a_shell_completes(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert completed("ls", "--model", "gpt") == ["gpt-4o"]
     assert completed("stats", "tests/") == ["tests/a.py::test_one"]
     assert completed("show", "--te") == ["--test"]
+    assert completed("serve", "--mode", "rec") == ["record", "record-if-missing"]
 
 
 def test_the_help_imports_nothing_heavy() -> None:

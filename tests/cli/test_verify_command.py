@@ -238,6 +238,19 @@ def test_a_secret_of_a_request_goes_and_the_name_follows(named_with_it: bool) ->
     assert json.loads(left.read_text("utf-8"))["request"]["url"] == "https://api.example.com/v1/chat/completions"
 
 
+@pytest.mark.parametrize("hashed", [("test_id", "tool_name", "kwargs"), ("tool_name", "kwargs")])
+def test_a_secret_of_a_tools_exchange_goes_too(hashed: tuple[str, ...]) -> None:
+    request = {"test_id": "t", "tool_name": "search", "kwargs": {"query": f"Use {SECRETS['github']}"}}
+    document = {"test_id": "t", "request": request, "response": {"body": {}, "is_streaming": False}}
+    file = Path(f"recordings/{digest({name: request[name] for name in hashed})}.json")
+    file.write_text(dumps(document), "utf-8")
+
+    assert found() == {(str(file), "secret")}
+    assert run("verify", "--fix").exit_code == 0
+    [left] = Path("recordings").iterdir()
+    assert SECRETS["github"] not in left.read_text("utf-8")
+
+
 def test_fix_mends_what_loses_nothing() -> None:
     good, leaking, form, copied = (write(text) for text in ("Good", "Leaking", "Form", "Copied"))
     before = good.read_bytes(), form.read_text("utf-8")
