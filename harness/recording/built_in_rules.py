@@ -66,6 +66,19 @@ def _parallel_calls(body: dict[str, Json]) -> dict[str, Json]:
     return body
 
 
+def _bare_schema(body: dict[str, Json]) -> dict[str, Json]:
+    """What a schema says of itself beside its name: OGX leaves it out, where the Responses layer hands it on.
+
+    Where recordings differ in it alone, the one that is nearest to the request is taken all the same.
+    """
+    wanted = body.get("response_format")
+    schema = wanted.get("json_schema") if isinstance(wanted, dict) else None
+    if isinstance(schema, dict):
+        schema.pop("description", None)
+        schema.pop("strict", None)
+    return body
+
+
 def _one_name_for_the_limit(body: dict[str, Json]) -> dict[str, Json]:
     if "max_tokens" in body and "max_completion_tokens" not in body:
         body["max_completion_tokens"] = body.pop("max_tokens")
@@ -141,6 +154,7 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule("1.0 is 1", _whole_numbers),
     Rule("n: 1 is what one gets", _one_choice),
     Rule("parallel_tool_calls: true is what one gets", _parallel_calls),
+    Rule("a schema's description and strict", _bare_schema),
     Rule("max_tokens is max_completion_tokens", _one_name_for_the_limit),
     Rule("one text part is its text", _bare_text),
     Rule("a function says its type once", _plain_functions),

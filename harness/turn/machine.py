@@ -62,6 +62,8 @@ _INCOMPLETE = {
 }
 """Finish reasons that leave a response incomplete (Anthropic's and Mistral's too), and OpenAI's words for why."""
 
+_PART = "response.content_part."
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -279,7 +281,9 @@ class Turn:
 
     def _emit(self, event: dict[str, Any]) -> Emit:
         self._events += 1
-        return Emit({"type": event["type"], "sequence_number": self._events - 1} | event)
+        # OpenAI says it of the whole response alone, OGX of every part as well: its clients look for it there.
+        whose = {"response_id": self.response["id"]} if event["type"].startswith(_PART) else {}
+        return Emit({"type": event["type"], "sequence_number": self._events - 1} | event | whose)
 
     def _say(self, events: Iterable[dict[str, Any]]) -> Iterator[Command]:
         for event in events:

@@ -155,7 +155,20 @@ def _add_mcp_call(messages: list[Message], item: Item) -> None:
 
 
 def _add_call_output(messages: list[Message], item: Item) -> None:
-    messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
+    told = {"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])}
+    messages.insert(_behind_call(messages, item["call_id"]), told)
+
+
+def _behind_call(messages: list[Message], call_id: str) -> int:
+    """The place of a call's output: a chat completion wants it right behind the calls, whatever was said since."""
+    place = len(messages)
+    while place and not any(call["id"] == call_id for call in messages[place - 1].get("tool_calls", ())):
+        place -= 1
+    if not place:
+        return len(messages)
+    while place < len(messages) and messages[place]["role"] == "tool":
+        place += 1
+    return place
 
 
 def _add_compaction(messages: list[Message], item: Item) -> None:

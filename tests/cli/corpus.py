@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.recording.key import completion_id, digest
+from harness.recording.ids import completion_id
+from harness.recording.key import digest
 from harness.recording.model import Json
 
 Document = dict[str, Json]

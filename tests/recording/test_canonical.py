@@ -369,3 +369,14 @@ def test_no_content_beside_a_call_is_none_however_it_is_written() -> None:
     assert fingerprint(chat(messages=[{"role": "user", "content": ""}])) != fingerprint(
         chat(messages=[{"role": "user"}])
     )
+
+
+def test_what_a_schema_says_of_itself_does_not_matter_and_what_it_asks_for_does() -> None:
+    def asked(**schema: Any) -> str:
+        wanted = {"type": "json_schema", "json_schema": {"name": "N", "schema": {"type": "object"}} | schema}
+        body = {"model": "m", "messages": [], "response_format": wanted}
+        return Canonicalizer().fingerprint(Request("POST", "/v1/chat/completions", body))
+
+    assert asked() == asked(strict=True, description="A person.") == asked(strict=False)
+    assert asked() != asked(schema={"type": "array"})
+    assert asked() != asked(name="M")

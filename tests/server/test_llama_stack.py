@@ -1,4 +1,4 @@
-"""Clients of llama-stack, of before it was OGX."""
+"""Clients of OGX, and of llama-stack, which it was before."""
 
 from pathlib import Path
 from typing import Any
@@ -19,3 +19,12 @@ def test_openais_api_is_also_below_the_place_where_llama_stack_had_it(tmp_path: 
                 messages: Any = [{"role": "user", "content": "Hi"}]
                 assert client.chat.completions.create(model="m", messages=messages, store=True).id
                 assert client.chat.completions.list().data
+
+
+def test_every_event_of_a_part_says_whose_it_is(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path)
+    recordings.add(("user", "Hi"), answer="Hello")
+    with serving(recordings) as server, OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+        events = list(say(client, "Hi", stream=True))
+    parts = [event for event in events if event.type.startswith("response.content_part.")]
+    assert [part.response_id for part in parts] == [events[0].response.id] * 2

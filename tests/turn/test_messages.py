@@ -217,3 +217,11 @@ def test_one_without_the_other_is_not(items: list[dict[str, Any]], said: str) ->
         check_calls(items)
 
     assert (caught.value.message, caught.value.param, caught.value.http_status) == (said, "input", 400)
+
+
+def test_an_output_stands_behind_its_call_whatever_was_said_since() -> None:
+    said = to_messages([call("a"), call("b"), message("user", text("Well?")), output("b"), output("a")])
+
+    assert [(told["role"], told.get("tool_call_id")) for told in said] == [
+        *(("assistant", None), ("tool", "b"), ("tool", "a"), ("user", None)),
+    ]
