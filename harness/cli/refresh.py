@@ -34,7 +34,7 @@ _INTERRUPTED = 130
 @with_reports(fail_on="never")
 @click.pass_context
 def refresh(context: click.Context, /, **given: Any) -> None:
-    """Ask recorded requests again, of the same or another model, and show what changed. No test is run.
+    """Ask recorded requests again, and show what changed. No test is run; the model may be another.
 
     WHAT is a directory of recordings, a recording's file, a key or its beginning, or a test; nothing means all.
     --model OLD=NEW takes the recordings of OLD and asks NEW. Later turns of a dialogue are asked with the new answers
