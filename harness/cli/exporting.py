@@ -41,7 +41,7 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
     \b
     Example:
       harness export cassettes
-      harness export cassettes recordings --into /tmp/out --format json
+      harness export cassettes recordings --into ../out --format json
 
     Exit code: 0 everything was written, 1 something was skipped, 2 nothing could be read.
     """
