@@ -119,6 +119,33 @@ def _plain_calls(body: dict[str, Json]) -> dict[str, Json]:
     return body
 
 
+def _calls_apart(body: dict[str, Json]) -> dict[str, Json]:
+    """Calls made at once are told like calls made one after the other, each with its output: so OGX tells them."""
+    if not isinstance(body.get("messages"), list):
+        return body
+    apart: list[Json] = []
+    rest = list(body["messages"])
+    while rest:
+        message = rest.pop(0)
+        calls = message.get("tool_calls") if isinstance(message, dict) else None
+        outputs = rest[: len(calls)] if isinstance(calls, list) else []
+        if isinstance(calls, list) and len(calls) > 1 and _answer(outputs, calls):
+            del rest[: len(calls)]
+            for call, output in zip(calls, outputs, strict=True):
+                apart += [message | {"tool_calls": [call]}, output]
+                message = {"role": "assistant"}
+        else:
+            apart.append(message)
+    body["messages"] = apart
+    return body
+
+
+def _answer(outputs: list[Json], calls: list[Json]) -> bool:
+    """Whether these are the outputs of these calls, in their order."""
+    told = [output.get("tool_call_id") for output in outputs if isinstance(output, dict)]
+    return told == [call.get("id") for call in calls if isinstance(call, dict)] and len(told) == len(calls)
+
+
 def _numbered_calls(body: dict[str, Json]) -> dict[str, Json]:
     """Tool-call ids are random: they become ``call_0``, ``call_1``, … in order of appearance."""
     names: dict[str, str] = {}
@@ -159,6 +186,7 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule("one text part is its text", _bare_text),
     Rule("a function says its type once", _plain_functions),
     Rule("no content beside tool calls", _plain_calls),
+    Rule("calls at once are calls one by one", _calls_apart),
     Rule("ids of tool calls are numbers", _numbered_calls),
 )
 """Everywhere, in this order."""

@@ -256,8 +256,13 @@ class _OpenMessage:
         part = self._parts[-1]
         kind = _PARTS[part["type"]]
         done = {"type": f"{kind.growing}.done", **self._where(), kind.field: part[kind.field]}
-        yield done | ({"logprobs": list(part["logprobs"])} if "logprobs" in part else {})
-        yield {"type": f"{kind.part}.done", **self._where(), "part": _copy(part)}
+        shown = _copy(part)
+        if "logprobs" in part:
+            done["logprobs"] = list(part["logprobs"])
+            # They were told with the text: here OpenAI leaves them out.
+            shown["logprobs"] = []
+        yield done
+        yield {"type": f"{kind.part}.done", **self._where(), "part": shown}
 
     def pack(self) -> None:
         """Have reasoning say all of itself in one field."""

@@ -380,3 +380,23 @@ def test_what_a_schema_says_of_itself_does_not_matter_and_what_it_asks_for_does(
     assert asked() == asked(strict=True, description="A person.") == asked(strict=False)
     assert asked() != asked(schema={"type": "array"})
     assert asked() != asked(name="M")
+
+
+def test_calls_at_once_are_told_like_calls_one_by_one() -> None:
+    def call(name: str) -> dict[str, Any]:
+        return {"id": name, "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+    def asked(*messages: dict[str, Any]) -> str:
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}, *messages]}
+        return Canonicalizer().fingerprint(Request("POST", "/v1/chat/completions", body))
+
+    def calling(*names: str) -> dict[str, Any]:
+        return {"role": "assistant", "content": None, "tool_calls": [call(name) for name in names]}
+
+    def told(name: str) -> dict[str, Any]:
+        return {"role": "tool", "tool_call_id": name, "content": name}
+
+    apart = asked(calling("a"), told("a"), calling("b"), told("b"))
+    assert asked(calling("a", "b"), told("a"), told("b")) == apart
+    assert asked(calling("b", "a"), told("b"), told("a")) != apart
+    assert asked(calling("a", "b"), told("a")) != asked(calling("a"), told("a"))
