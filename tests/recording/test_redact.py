@@ -23,7 +23,7 @@ from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS
 LAW = settings(max_examples=100, deadline=None)
 KEY = SECRETS["openai project"]
 
-keys = st.text("abcXYZ019_-", min_size=20, max_size=40).map("sk-{}".format)
+keys = st.text("abcXYZ019_-", min_size=20, max_size=40).map("sk-0{}".format)
 tokens = st.text("abcXYZ019._~+/-", min_size=20, max_size=40)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("abc -", max_size=8),
