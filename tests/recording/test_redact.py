@@ -120,6 +120,8 @@ def test_a_known_secret_goes_in_every_spelling() -> None:
     redacted = redact(spelled, [secret])
 
     assert redacted == [PLACEHOLDER, PLACEHOLDER, f'"{PLACEHOLDER}"', PLACEHOLDER]
+    assert redact(secret.encode().hex(), [secret]) == PLACEHOLDER
+    assert redact(b"\xff a key \xfe".decode("utf-8", "surrogateescape"), ["\udcff a key \udcfe"]) == PLACEHOLDER
 
 
 def test_a_known_secret_that_is_part_of_another_leaves_no_rest_of_it() -> None:
