@@ -32,7 +32,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-        self._rest = ""
+        self._rest: list[str] = []
         self._after_cr = False
         self._data: list[str] = []
         self._name = ""
@@ -41,7 +41,7 @@ class Decoder:
     @property
     def is_inside(self) -> bool:
         """Whether an event has begun that has not ended."""
-        return bool(self._rest or self._data)
+        return any(self._rest) or bool(self._data)
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that ``data`` completes."""
@@ -55,8 +55,13 @@ class Decoder:
             # A CR has ended its line already: an LF behind it is the other half of a CRLF.
             text = text.removeprefix("\n") if self._after_cr else text
             self._after_cr = text.endswith("\r")
-        *lines, self._rest = _LINE_END.split(self._rest + text)
-        return lines
+        # Only what is new is looked at: an image in one event comes in hundreds of pieces.
+        end_of_first, *lines = _LINE_END.split(text)
+        self._rest.append(end_of_first)
+        if not lines:
+            return []
+        first, self._rest = "".join(self._rest), lines[-1:]
+        return [first, *lines[:-1]]
 
     def _line(self, line: str) -> Event | None:
         if not line:

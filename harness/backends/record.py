@@ -179,11 +179,11 @@ class RecordBackend:
         return [*self._upstream.secrets(call), *secrets_of(call.headers)]
 
     def forget(self, scope: str | None) -> None:
-        self._runs.end(scope)
+        self._runs.end(self._redactor.redact(scope))
         self._ids.forget(scope)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
-        self._runs.abandon(scopes)
+        self._runs.abandon(scopes if scopes is None else [self._redactor.redact(scope) for scope in scopes])
 
     async def close(self) -> None:
         """Wait for the streams in flight, so that what the upstream is still saying is kept."""

@@ -140,6 +140,7 @@ class ReplayBackend:
             raise BrokenOff("The stream broke off here when it was recorded.", hint="Record it again for a whole one.")
 
     def forget(self, scope: str | None) -> None:
+        scope = self._redactor.redact(scope)
         with self._one_at_a_time:
             for turn in [turn for turn in self._counts if turn[0] == scope]:
                 del self._counts[turn]

@@ -127,11 +127,13 @@ class UpstreamBackend:
 
 async def _whole_pieces(pieces: AsyncIterator[bytes], media_type: str) -> AsyncIterator[bytes]:
     """The same bytes, cut where events or lines end: after a break, an error can be told in a piece of its own."""
-    boundary = rb"\n\n|\r\n\r\n" if base_type(media_type) == STREAM_TYPE else rb"\n"
+    boundary = re.compile(rb"\n\n|\r\n\r\n" if base_type(media_type) == STREAM_TYPE else rb"\n")
     rest = b""
     async for piece in pieces:
+        # A boundary may have begun in what was looked at before.
+        looked_at = max(0, len(rest) - 3)
         rest += piece
-        *_, end = [0, *(found.end() for found in re.finditer(boundary, rest))]
+        *_, end = [0, *(found.end() for found in boundary.finditer(rest, looked_at))]
         if end:
             yield rest[:end]
             rest = rest[end:]

@@ -15,6 +15,9 @@ from harness.recording.pieces import Edit, Editor, edited_response
 _OWN = frozenset({"id", "object", "type", "model", "system_fingerprint", "service_tier"})
 """What an answer says of itself. A date in the name of a model is no date that the request quotes."""
 
+_DEEPEST = 3
+"""How often JSON may be a text inside JSON: arguments of a call are once, a body that they hold twice."""
+
 
 def put_back(response: Response, placeholders: Mapping[str, str]) -> Response:
     """``response`` with every text of the recorded request replaced by the present one's.
@@ -28,7 +31,10 @@ def put_back(response: Response, placeholders: Mapping[str, str]) -> Response:
 
 def editor(placeholders: Mapping[str, str]) -> Editor:
     """The edits of a text that put ``placeholders`` back: the longest first, and never a part of a longer word."""
-    known = {_in_json(old): _in_json(new) for old, new in placeholders.items()} | dict(placeholders)
+    known, spelled = dict(placeholders), dict(placeholders)
+    for _ in range(_DEEPEST):
+        spelled = {_in_json(old): _in_json(new) for old, new in spelled.items()}
+        known = spelled | known
     found = re.compile("|".join(_bounded(text) for text in sorted(known, key=len, reverse=True)))
     return lambda text: [Edit(match.start(), match.end(), known[match[0]]) for match in found.finditer(text)]
 

@@ -211,8 +211,11 @@ def _settled(value: Json, once: Callable[[Json], Json]) -> Json:
 def _spellings(known: Iterable[str]) -> tuple[str, ...]:
     """Known secrets as they may be spelled in a text; the longest first, for one may be part of another."""
     texts = {secret for secret in known if len(secret) >= _SHORTEST and secret not in PLACEHOLDER}
-    texts |= {quote(secret, safe="") for secret in texts} | {json.dumps(secret)[1:-1] for secret in texts}
-    texts |= {secret.replace("/", "\\/") for secret in texts} | {secret.encode().hex() for secret in texts}
+    # Bytes of a header that are not UTF-8 arrive as lone surrogates.
+    texts |= {quote(secret, safe="", errors="surrogateescape") for secret in texts}
+    texts |= {json.dumps(secret)[1:-1] for secret in texts}
+    texts |= {secret.replace("/", "\\/") for secret in texts}
+    texts |= {secret.encode(errors="surrogateescape").hex() for secret in texts}
     return tuple(sorted(texts, key=lambda secret: (-len(secret), secret)))
 
 

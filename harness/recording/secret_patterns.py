@@ -201,7 +201,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     _anyhow("value of a key", rf"(?:^|[?&])(?:{_NAMES})=(?P<secret>{_TOKEN}{{8,}})", *_NAMED),
     _anyhow(
         "value of a key",
-        rf"(?:{_NAMES})\s{{0,4}}[:=]\s{{0,4}}(?:(?P<quoted>{_QUOTE})?(?P<secret>{_TOKEN}{{16,}}+)(?![(\[]))",
+        rf"(?:{_NAMES})\s{{0,4}}[:=]\s{{0,4}}(?:{_QUOTE})?(?P<secret>{_TOKEN}{{16,}}+)(?![(\[])",
         *_NAMED,
     ),
 )  # fmt: skip

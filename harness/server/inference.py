@@ -36,9 +36,14 @@ _FOR_UPSTREAM_PREFIX = "anthropic-"
 
 def headers_for_upstream(request: web.Request) -> dict[str, str]:
     """The headers of a client that an upstream is to see, names in lower case."""
-    lower = {name.lower(): value for name, value in request.headers.items()}
-    return {
-        name: value for name, value in lower.items() if name in _FOR_UPSTREAM or name.startswith(_FOR_UPSTREAM_PREFIX)
+    found: dict[str, list[str]] = {}
+    for name, value in request.headers.items():
+        found.setdefault(name.lower(), []).append(value)
+    # A list may come in several headers of one name (RFC 9110, section 5.3), a key in one.
+    return {name: found[name][-1] for name in _FOR_UPSTREAM if name in found} | {
+        name: ", ".join(values)
+        for name, values in found.items()
+        if name.startswith(_FOR_UPSTREAM_PREFIX) or name == "openai-beta"
     }
 
 

@@ -1,6 +1,7 @@
 """Server-sent events: any cut of the bytes gives the same events, and what is encoded is decoded the same."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -26,6 +27,15 @@ lines = st.one_of(
     st.sampled_from(["data", "event", "retry: 3", "data:  two", "other: x"]),
     plain,
 )
+
+
+def test_a_large_event_takes_no_longer_for_coming_in_many_pieces() -> None:
+    event = b"data: " + b"x" * 4_000_000 + b"\n\n"
+    decoder, begun = Decoder(), time.process_time()
+    found = [one for at in range(0, len(event), 2048) for one in decoder.feed(event[at : at + 2048])]
+
+    assert [len(one.data) for one in found] == [4_000_000]
+    assert time.process_time() - begun < 5
 
 
 @st.composite

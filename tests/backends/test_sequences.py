@@ -13,6 +13,7 @@ from harness.recording.model import Request
 from harness.running import ServerThread
 from harness.settings import Mode, Settings
 from tests.scripted_upstream import chunk, http, scripted, stream
+from tests.secrets_for_tests import SECRETS
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 
@@ -75,6 +76,17 @@ def test_a_shorter_sequence_replaces_a_longer_one_as_a_whole(tmp_path: Path, sco
     removed = server.parts.journal.of(Outcome.REMOVED)
     assert [line.recording for line in removed] == names(scope, 4)[2:]
     assert {line.scope for line in removed} == {scope}
+
+
+def test_a_scope_that_holds_a_secret_begins_anew_as_well(tmp_path: Path) -> None:
+    scope = f"test_key[{SECRETS['openai']}]"
+    with scripted(*map(answer, ("one", "two", "ONE"))) as upstream:
+        with ServerThread(Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url)) as server:
+            assert ask(server, scope, 2) == ["one", "two"]
+            assert ask(server, scope) == ["ONE"]
+    assert len(files(tmp_path)) == 1
+    with ServerThread(Settings(recordings=tmp_path, strict=True)) as server:
+        assert ask(server, scope) == ask(server, scope) == ["ONE"]
 
 
 def test_a_run_that_fails_in_the_middle_removes_nothing(tmp_path: Path) -> None:

@@ -109,11 +109,15 @@ def test_placeholders_are_put_back_all_at_once_the_longest_first_and_as_words() 
 
 def test_placeholders_are_put_back_into_arguments_as_json() -> None:
     mapping = {'C:\\old "x"': "D:\\new"}
-    answer = {"tool_calls": [{"function": {"arguments": json.dumps({"path": 'C:\\old "x"'})}}]}
+    path = 'C:\\old "x"'
+    arguments = {"path": path, "body": json.dumps({"path": path, "again": json.dumps([path])})}
+    answer = {"tool_calls": [{"function": {"arguments": json.dumps(arguments)}}]}
 
     [call] = put_back(Response(answer), mapping).body["tool_calls"]
 
-    assert json.loads(call["function"]["arguments"]) == {"path": "D:\\new"}
+    said = json.loads(call["function"]["arguments"])
+    assert said["path"] == json.loads(said["body"])["path"] == "D:\\new"
+    assert json.loads(json.loads(said["body"])["again"]) == ["D:\\new"]
 
 
 def test_what_an_answer_says_of_itself_is_not_put_back() -> None:

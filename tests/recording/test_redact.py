@@ -23,7 +23,7 @@ from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS
 LAW = settings(deadline=None)
 KEY = SECRETS["openai project"]
 
-keys = st.text("abcXYZ019_-", min_size=20, max_size=40).map("sk-{}".format)
+keys = st.text("abcXYZ019_-", min_size=20, max_size=40).map("sk-0{}".format)
 tokens = st.text("abcXYZ019._~+/-", min_size=20, max_size=40)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("abc -", max_size=8),
@@ -120,6 +120,8 @@ def test_a_known_secret_goes_in_every_spelling() -> None:
     redacted = redact(spelled, [secret])
 
     assert redacted == [PLACEHOLDER, PLACEHOLDER, f'"{PLACEHOLDER}"', PLACEHOLDER]
+    assert redact(secret.encode().hex(), [secret]) == PLACEHOLDER
+    assert redact(b"\xff a key \xfe".decode("utf-8", "surrogateescape"), ["\udcff a key \udcfe"]) == PLACEHOLDER
 
 
 def test_a_known_secret_that_is_part_of_another_leaves_no_rest_of_it() -> None:

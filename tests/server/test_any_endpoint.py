@@ -156,6 +156,19 @@ def test_what_goes_upstream_is_what_the_client_sent(tmp_path: Path) -> None:
     assert upstream.requests[1][1] == [1]
 
 
+def test_a_header_that_came_twice_goes_upstream_with_both_values(tmp_path: Path) -> None:
+    with scripted(as_json({"type": "message"})) as upstream:
+        with ServerThread(Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url)) as server:
+            connection = http.client.HTTPConnection(urlsplit(server.base_url).netloc)
+            connection.putrequest("POST", "/v1/messages")
+            for name, value in (("anthropic-beta", "a"), ("Content-Length", "2"), ("Anthropic-Beta", "b,c")):
+                connection.putheader(name, value)
+            connection.endheaders(b"{}")
+            with contextlib.closing(connection):
+                assert connection.getresponse().status == 200
+    assert "anthropic-beta: a, b,c\r\n" in upstream.requests[0][0].lower()
+
+
 def test_a_query_of_an_endpoint_that_is_known_goes_along_and_counts(tmp_path: Path) -> None:
     body = b'{"model": "m", "messages": [], "max_tokens": 1}'
     with scripted(as_json({"type": "message"})) as upstream:
