@@ -3,14 +3,14 @@
 import hashlib
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
-from harness.errors import BrokenOff, RecordingError, RecordingNotFound
+from harness.errors import BrokenOff, HarnessError, RecordingError, RecordingNotFound
 from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
@@ -24,8 +24,14 @@ from harness.stores.protocol import RecordingStore
 
 _PREPARED_BYTES = 64 * 1024 * 1024
 
+_SOON = 0.005
+"""Seconds. Whoever wants an answer at once waits no longer for another's: that one may be reading a whole directory."""
+
 _LIKELY = 50
 """How many recordings are compared with a request that none answers: those that look most like it."""
+
+_WITHOUT_BODY = (204, 304)
+"""RFC 9110, section 6.4.1: what is written of these is HTTP's matter, whatever is recorded."""
 
 _Turn = tuple[str | None, str]
 """A scope and a key: what the n-th identical request is counted by."""
@@ -54,7 +60,7 @@ class ReplayBackend:
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
     digest and a look at the files' times. With a ``pace``, answers take the time that they took.
 
-    An answer's ``again`` may be called in any thread.
+    ``at_hand``, ``forget`` and an answer's ``again`` may be called in any thread.
     """
 
     def __init__(
@@ -92,27 +98,60 @@ class ReplayBackend:
 
     def _find(self, call: Call) -> Answer | None:
         digest = _digest(call)
-        known = self._known.get(digest)
-        if known is None or known.stamp != self._store.stamp(known.names):
-            known = self._look_up(self._written(call))
+        known = self._recall(digest)
+        if known is None:
+            request = self._written(call)
+            known = self._by_key(request) or self._by_meaning(request)
             if known is None:
                 return None
             self._remember(digest, known)
-        else:
-            self._known.move_to_end(digest)
         return self._answer(known, call)
 
-    def _again(self, digest: bytes, call: Call) -> Answer | None:
-        """The answer to a call that was answered before; None when what is known of it holds no longer."""
-        with self._one_at_a_time:
-            return self._find_again(digest, call)
-
-    def _find_again(self, digest: bytes, call: Call) -> Answer | None:
+    def _recall(self, digest: bytes) -> _Known | None:
+        """What is known of a request, as long as it holds."""
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
             return None
-        rendered = known.prepared.get(nth(known.names, self._counts[known.turn] + 1))
-        return None if rendered is None or self._takes_time(rendered) else self._answer(known, call)
+        self._known.move_to_end(digest)
+        return known
+
+    def at_hand(self, call: Call) -> Answer | None:
+        """What ``send`` would answer, where the call was answered before or a file is named for it; else None.
+
+        Of an answer that takes its time, or cannot be read, ``send`` knows what to make.
+        """
+        return self._at_hand(call, _digest(call), self._by_key)
+
+    def _again(self, digest: bytes, call: Call) -> Answer | None:
+        """The answer to a call that was answered before; None when what is known of it holds no longer."""
+        return self._at_hand(call, digest, lambda _: None)
+
+    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request], _Known | None]) -> Answer | None:
+        if not self._one_at_a_time.acquire(timeout=_SOON):
+            return None
+        try:
+            known = self._recall(digest)
+            if known is None:
+                known = look(self._written(call))
+                if known is None:
+                    return None
+                self._remember(digest, known)
+            return self._answer_at_hand(known, call, digest)
+        except HarnessError:
+            return None
+        finally:
+            self._one_at_a_time.release()
+
+    def _answer_at_hand(self, known: _Known, call: Call, digest: bytes) -> Answer | None:
+        name = nth(known.names, self._counts[known.turn] + 1)
+        rendered = known.prepared.get(name)
+        if rendered is None and known.otherwise is None:
+            rendered = self._prepare(known, name, call.request)
+        if rendered is None or self._takes_time(rendered) or rendered.status in _WITHOUT_BODY:
+            return None
+        answer = self._answer(known, call)
+        answer.again = partial(self._again, digest, call)
+        return answer
 
     def _answer(self, known: _Known, call: Call) -> Answer:
         self._counts[known.turn] += 1
@@ -151,18 +190,21 @@ class ReplayBackend:
         """The request as a recording of it would have it."""
         return self._redactor.request(call.request, secrets_of(call.headers))
 
-    def _look_up(self, request: Request) -> _Known | None:
+    def _by_key(self, request: Request) -> _Known | None:
         name = key_of_clean(request)
         names = self._store.find(name)
-        by_key = bool(names)
-        if not names and not self._strict:
-            fingerprint = self._canonicalizer.fingerprint(request)
-            names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
-        if not names:
+        return self._known_as(name, names, request) if names else None
+
+    def _by_meaning(self, request: Request) -> _Known | None:
+        if self._strict:
             return None
-        otherwise = None if by_key else request
-        turn, stamp = (request.scope, name), self._store.stamp(names)
-        return _Known(turn, names, stamp, request.path, request.model, otherwise)
+        fingerprint = self._canonicalizer.fingerprint(request)
+        names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
+        return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
+
+    def _known_as(self, name: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:
+        stamp = self._store.stamp(names)
+        return _Known((request.scope, name), names, stamp, request.path, request.model, otherwise)
 
     def _prepare(self, known: _Known, name: str, request: Request) -> Rendered:
         exchange = self._store.load(name)

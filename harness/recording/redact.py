@@ -32,6 +32,9 @@ _HIDDEN = re.compile(re.escape(PLACEHOLDER))
 _DEEPEST = 2
 """How often one encoding may stand inside another."""
 
+_WORD, _MOST_WORDS = 40, 4096
+"""How long a text is that may come again and again, and how many of them are remembered."""
+
 _Span: TypeAlias = tuple[int, int, str]
 """Where a secret begins and ends, and what kind it is."""
 
@@ -106,10 +109,14 @@ class Redactor:
         """Every secret in a text outside of what is redacted already; some may overlap."""
         if len(text) < _SHORTEST_SHAPE and not self.patterns and not self.fields:
             return []
+        if text in self._innocent and not any(secret in text for secret in known):
+            return []
         found = [*self._plain(text, known)]
         if depth:
             found += self._in_percent(text, known, depth)
             found += self._in_base64(text, known, depth)
+        if not found and depth == _DEEPEST and len(text) <= _WORD and len(self._innocent) < _MOST_WORDS:
+            self._innocent.add(text)
         return found
 
     def _plain(self, text: str, known: tuple[str, ...]) -> Iterator[_Span]:
@@ -177,6 +184,11 @@ class Redactor:
         return part if value is part["value"] else {**part, "value": value}
 
     @cached_property
+    def _innocent(self) -> set[str]:
+        """Short texts that hold no secret of any shape: names of fields, roles and types come each time."""
+        return set()
+
+    @cached_property
     def _hints(self) -> list[tuple[str, SecretPattern]]:
         shapes = (*PATTERNS, *field_patterns(self.fields))
         return [(hint, shape) for shape in shapes for hint in shape.hints]
@@ -228,14 +240,13 @@ def _shown(text: str) -> list[tuple[int, int]]:
 def _all_edits(text: str, spans: Callable[[str], list[_Span]]) -> list[Edit]:
     """The edits that take every secret out of a text, those included that show only when others are gone."""
     edits: list[Edit] = []
-    while True:
-        current, *parts = _after(text, edits)
-        found = [
-            Edit(_back(start, *parts), _back(end - 1, *parts) + 1, PLACEHOLDER) for start, end, _ in spans(current)
-        ]
-        if not found:
-            return edits
-        edits = _merged([*edits, *found])
+    found = spans(text)
+    while found:
+        _, *parts = _after(text, edits)
+        more = [Edit(_back(start, *parts), _back(end - 1, *parts) + 1, PLACEHOLDER) for start, end, _ in found]
+        edits = _merged([*edits, *more])
+        found = spans(_after(text, edits)[0])
+    return edits
 
 
 def _after(text: str, edits: list[Edit]) -> tuple[str, list[int], list[int]]:
@@ -297,7 +308,7 @@ def _hidden(value: Json) -> Json:
 
 def _forget_tokens(old: Json, new: Json) -> Json:
     """``new`` without the log probabilities of texts that changed: their tokens spell out what was there."""
-    if new == old:
+    if new is old or new == old:
         return old
     if isinstance(new, list) and isinstance(old, list):
         return [_forget_tokens(was, now) for was, now in zip(old, new, strict=True)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -36,10 +37,12 @@ _FOR_UPSTREAM_PREFIX = "anthropic-"
 
 def headers_for_upstream(request: web.Request) -> dict[str, str]:
     """The headers of a client that an upstream is to see, names in lower case."""
-    lower = {name.lower(): value for name, value in request.headers.items()}
-    return {
-        name: value for name, value in lower.items() if name in _FOR_UPSTREAM or name.startswith(_FOR_UPSTREAM_PREFIX)
-    }
+    return for_upstream((name.lower(), value) for name, value in request.headers.items())
+
+
+def for_upstream(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Those of a request's headers that an upstream is to see; names are in lower case."""
+    return {name: value for name, value in headers if name in _FOR_UPSTREAM or name.startswith(_FOR_UPSTREAM_PREFIX)}
 
 
 async def infer(request: web.Request) -> web.StreamResponse:
@@ -165,3 +168,6 @@ ROUTES = [
     ("GET", "/v1/models", list_models),
     ("GET", "/v1/models/{model:.+}", retrieve_model),
 ]
+
+INFERRED = frozenset(path for _, path, handler in ROUTES if handler is infer)
+"""The paths of which a POST goes straight to the backend, as the JSON object that it is."""
