@@ -118,7 +118,11 @@ KINDS: list[tuple[Callable[[str, Any], Ask], type[Any], Callable[..., Any]]] = [
     (whole_by_httpx, httpx.Client, harness.transport),
 ]
 
-CASES = {"one call, new in each test": (1, False), "ten calls, new in each test": (10, False), "a call again": (1, True)}
+CASES = {
+    "one call, new in each test": (1, False),
+    "ten calls, new in each test": (10, False),
+    "a call again": (1, True),
+}
 """How many calls a test makes, and whether each test makes those of the first."""
 
 Round = Callable[[int], Coroutine[Any, Any, None]]

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,18 +33,17 @@ _LIKELY = 50
 _WITHOUT_BODY = (204, 304)
 """RFC 9110, section 6.4.1: what is written of these is HTTP's matter, whatever is recorded."""
 
-_Turn = tuple[str | None, str]
-"""A scope and a key: what the n-th identical request is counted by."""
-
 
 @dataclass(slots=True)
 class _Known:
-    """A raw request that was answered before: its count, its sequence, and the answers prepared so far.
+    """A raw request that was answered before: what it is counted by, its sequence, the answers prepared so far.
 
+    The n-th request of one ``key`` in one ``scope`` has the n-th answer.
     ``otherwise`` is the request where its recordings were found by meaning: they may hold it in other words.
     """
 
-    turn: _Turn
+    scope: str | None
+    key: str
     names: list[str]
     stamp: object
     path: str
@@ -78,7 +77,8 @@ class ReplayBackend:
         self._redactor = redactor
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
-        self._counts: Counter[_Turn] = Counter()
+        self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        """Of each scope, how often each key was answered."""
         self._one_at_a_time = threading.Lock()
 
     async def send(self, call: Call) -> Answer:
@@ -143,7 +143,7 @@ class ReplayBackend:
             self._one_at_a_time.release()
 
     def _answer_at_hand(self, known: _Known, call: Call, digest: bytes) -> Answer | None:
-        name = nth(known.names, self._counts[known.turn] + 1)
+        name = nth(known.names, self._counts[known.scope][known.key] + 1)
         rendered = known.prepared.get(name)
         if rendered is None and known.otherwise is None:
             rendered = self._prepare(known, name, call.request)
@@ -154,8 +154,9 @@ class ReplayBackend:
         return answer
 
     def _answer(self, known: _Known, call: Call) -> Answer:
-        self._counts[known.turn] += 1
-        name = nth(known.names, self._counts[known.turn])
+        counts = self._counts[known.scope]
+        counts[known.key] += 1
+        name = nth(known.names, counts[known.key])
         rendered = known.prepared.get(name) or self._prepare(known, name, call.request)
         self._journal.write(Line(Outcome.REPLAYED, call.scope, known.path, known.model, recording=name))
         answer = Answer(rendered.status, rendered.media_type, recording=name, headers=rendered.headers)
@@ -180,8 +181,7 @@ class ReplayBackend:
 
     def forget(self, scope: str | None) -> None:
         with self._one_at_a_time:
-            for turn in [turn for turn in self._counts if turn[0] == scope]:
-                del self._counts[turn]
+            self._counts.pop(scope, None)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
@@ -202,9 +202,9 @@ class ReplayBackend:
         names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
         return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
 
-    def _known_as(self, name: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:
+    def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:
         stamp = self._store.stamp(names)
-        return _Known((request.scope, name), names, stamp, request.path, request.model, otherwise)
+        return _Known(request.scope, key, names, stamp, request.path, request.model, otherwise)
 
     def _prepare(self, known: _Known, name: str, request: Request) -> Rendered:
         exchange = self._store.load(name)

@@ -9,6 +9,7 @@ import binascii
 import json
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -101,6 +102,8 @@ class Redactor:
         texts = _spellings([*known, *self.values])
 
         def edits(text: str) -> list[Edit]:
+            if self._is_innocent(text, texts):
+                return []
             return _all_edits(text, lambda current: self._spans(current, texts, _DEEPEST))
 
         return edits
@@ -109,7 +112,7 @@ class Redactor:
         """Every secret in a text outside of what is redacted already; some may overlap."""
         if len(text) < _SHORTEST_SHAPE and not self.patterns and not self.fields:
             return []
-        if text in self._innocent and not any(secret in text for secret in known):
+        if self._is_innocent(text, known):
             return []
         found = [*self._plain(text, known)]
         if depth:
@@ -118,6 +121,9 @@ class Redactor:
         if not found and depth == _DEEPEST and len(text) <= _WORD and len(self._innocent) < _MOST_WORDS:
             self._innocent.add(text)
         return found
+
+    def _is_innocent(self, text: str, known: tuple[str, ...]) -> bool:
+        return text in self._innocent and not (known and any(secret in text for secret in known))
 
     def _plain(self, text: str, known: tuple[str, ...]) -> Iterator[_Span]:
         shapes = [*self._unhinted, *self._hinted(text)]
@@ -135,7 +141,13 @@ class Redactor:
     def _hinted(self, text: str) -> list[SecretPattern]:
         """The shapes that may be in a text, each once."""
         folded = text.lower()
-        found = [shape for hint, shape in self._hints if hint in (folded if shape.ignores_case else text)]
+        found = [
+            shape
+            for sign, hints in self._hints.items()
+            if sign in text
+            for hint, shape in hints
+            if hint in (folded if shape.ignores_case else text)
+        ]
         return list(dict.fromkeys(found))
 
     def _in_percent(self, text: str, known: tuple[str, ...], depth: int) -> Iterator[_Span]:
@@ -189,9 +201,13 @@ class Redactor:
         return set()
 
     @cached_property
-    def _hints(self) -> list[tuple[str, SecretPattern]]:
-        shapes = (*PATTERNS, *field_patterns(self.fields))
-        return [(hint, shape) for shape in shapes for hint in shape.hints]
+    def _hints(self) -> dict[str, list[tuple[str, SecretPattern]]]:
+        """The hints by a sign in them that not every text has: it is looked for once for all of them."""
+        hints: defaultdict[str, list[tuple[str, SecretPattern]]] = defaultdict(list)
+        for shape in (*PATTERNS, *field_patterns(self.fields)):
+            for hint in shape.hints:
+                hints[_sign(hint)].append((hint, shape))
+        return dict(hints)
 
     @cached_property
     def _unhinted(self) -> list[SecretPattern]:
@@ -211,6 +227,11 @@ def secrets_of(headers: Mapping[str, str]) -> list[str]:
     """What a request's own headers give away: keys and tokens, without the word before them; names in lower case."""
     values = [value.strip() for name, value in headers.items() if name in HEADERS]
     return [secret for value in values if (secret := value.rpartition(" ")[2])]
+
+
+def _sign(hint: str) -> str:
+    """What is in a hint, whatever its case, and not in every text; an empty text is in all of them."""
+    return next((sign for sign in "_-=:." if sign in hint), "")
 
 
 def _settled(value: Json, once: Callable[[Json], Json]) -> Json:

@@ -5,7 +5,7 @@ any other way is the server's, whose parser and router know more.
 """
 
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -15,16 +15,16 @@ from harness.server.context import SCOPE_HEADER, SERVICES, whole_text
 from harness.server.inference import INFERRED, REPEATS, for_upstream, wants_keeping
 from harness.server.repeats import Whole
 
-_LONGEST_HEAD = 8000
-"""Bytes. aiohttp takes no line of more than 8190."""
+_MOST_BYTES = 8000
+"""How long a head may be: aiohttp takes no line of more than 8190."""
 
 _HEAD = re.compile(
-    rb"POST (?:/scope/([^/?#\s]+))?(/v1/[a-z/]+) HTTP/1\.0\r\n"
+    rb"POST (?:/scope/((?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+))?(/v1/[a-z/]+) HTTP/1\.0\r\n"
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)"
 )
 """Scope, path and headers of a plain request: RFC 9112, sections 3 and 5, without what it lets pass for old clients."""
 
-_SCOPE_HEADER = SCOPE_HEADER.lower()
+_SCOPE = SCOPE_HEADER.lower()
 
 _NOT_PLAIN = frozenset({"transfer-encoding", "content-encoding", "expect", "upgrade", "connection"})
 """Headers that say how the rest is to be read, or that there is more than an answer to come."""
@@ -53,24 +53,21 @@ def _may_be_kept(call: Call) -> bool:
 def call_of(request: bytes) -> Call | None:
     """A request in HTTP/1.0 as the call that it is for the backend; None when it is none, or not plain."""
     end = request.find(b"\r\n\r\n") + 2
-    match = _HEAD.fullmatch(request, 0, end) if end <= _LONGEST_HEAD else None
+    match = _HEAD.fullmatch(request, 0, end) if end <= _MOST_BYTES else None
     if match is None or (path := match[2].decode()) not in INFERRED:
         return None
     headers = _headers(match[3])
-    scope = next((value for name, value in headers if name == _SCOPE_HEADER), None)
+    scope = next((value for name, value in headers if name == _SCOPE), None)
     if match[1] is not None:
-        scope = _carried(match[1].decode("ascii", "replace"))
-    if _NOT_PLAIN.intersection(name for name, _ in headers) or (match[1] and scope is None):
-        return None
-    return Call("POST", path, request[end + 2 :], whole_text(scope), for_upstream(headers))
+        try:
+            scope = unquote(match[1].decode(), errors="strict")
+        except UnicodeDecodeError:
+            return None
+    is_plain = not any(name in _NOT_PLAIN for name, _ in headers)
+    return Call("POST", path, request[end + 2 :], whole_text(scope), for_upstream(headers)) if is_plain else None
 
 
 def _headers(lines: bytes) -> list[tuple[str, str]]:
+    """Names, in lower case, and values."""
     parts = [line.partition(":") for line in lines.decode("utf-8", "surrogateescape").split("\r\n")[:-1]]
     return [(name.lower(), value.strip(" \t")) for name, _, value in parts]
-
-
-def _carried(token: str) -> str | None:
-    """The scope in a URL; None for one that is quoted in a way of its own."""
-    scope = unquote(token)
-    return scope if quote(scope, safe="") == token else None
