@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TypeAlias
 from urllib.parse import quote
 
+from harness.recording.bodies import BINARY
 from harness.recording.encoded import in_base64, unescaped, with_texts
 from harness.recording.model import MULTIPART, Exchange, Json, Request
 from harness.recording.pieces import Edit, Editor, applied, edited, edited_stream, in_chunks
@@ -58,6 +59,9 @@ class Redactor:
         ``known`` are secrets that are at hand (the upstream's key), whatever they look like. A value without secrets
         comes back as it is, not copied.
         """
+        texts = _spellings([*known, *self.values])
+        if self._is_clean(value, texts):
+            return value
         editor = self._editor(known)
         return _settled(value, lambda old: _forget_tokens(old, edited(self._without_fields(old, editor), editor)))
 
@@ -76,7 +80,10 @@ class Redactor:
         """A request as it may be written down: what its key and its fingerprint are computed over."""
         # Step by step: a path with all of its slashes may be taken for base64.
         parts = [request.path.split("/"), request.query, request.scope, request.body]
-        steps, query, scope, body = self.redact(parts, known)
+        clean = self.redact(parts, known)
+        if clean is parts:
+            return request
+        steps, query, scope, body = clean
         return replace(request, path="/".join(steps), query=query, scope=scope, body=body)
 
     def exchange(self, exchange: Exchange, known: Iterable[str] = ()) -> Exchange:
@@ -102,8 +109,6 @@ class Redactor:
         texts = _spellings([*known, *self.values])
 
         def edits(text: str) -> list[Edit]:
-            if self._is_innocent(text, texts):
-                return []
             return _all_edits(text, lambda current: self._spans(current, texts, _DEEPEST))
 
         return edits
@@ -112,7 +117,7 @@ class Redactor:
         """Every secret in a text outside of what is redacted already; some may overlap."""
         if len(text) < _SHORTEST_SHAPE and not self.patterns and not self.fields:
             return []
-        if self._is_innocent(text, known):
+        if text in self._innocent and not (known and any(secret in text for secret in known)):
             return []
         found = [*self._plain(text, known)]
         if depth:
@@ -122,8 +127,32 @@ class Redactor:
             self._innocent.add(text)
         return found
 
-    def _is_innocent(self, text: str, known: tuple[str, ...]) -> bool:
-        return text in self._innocent and not (known and any(secret in text for secret in known))
+    def _is_clean(self, value: Json, known: tuple[str, ...]) -> bool:
+        """Whether nothing in a value can be a secret, by its name or its text: quickly said, and true of most."""
+        innocent, names, rest = self._innocent, self._plain_names, [value]
+        while rest:
+            item = rest.pop()
+            if isinstance(item, dict):
+                if not all(name in names or self._is_plain_name(name) for name in item):
+                    return False
+                rest += [*item, *item.values()]
+            elif isinstance(item, list):
+                rest += item
+            elif isinstance(item, str) and (known or item not in innocent) and self._spans(item, known, _DEEPEST):
+                return False
+        return True
+
+    def _is_plain_name(self, name: str) -> bool:
+        """Whether the value of a field is to be read as any other."""
+        is_plain = not (name.lower() in self.fields or is_secret_field(name) or name in (BINARY, MULTIPART))
+        if is_plain and len(name) <= _WORD and len(self._plain_names) < _MOST_WORDS:
+            self._plain_names.add(name)
+        return is_plain
+
+    @cached_property
+    def _plain_names(self) -> set[str]:
+        """Names of fields that are plain ones, for the same reason as ``_innocent``."""
+        return set()
 
     def _plain(self, text: str, known: tuple[str, ...]) -> Iterator[_Span]:
         shapes = [*self._unhinted, *self._hinted(text)]
@@ -177,7 +206,7 @@ class Redactor:
         return pairs if any(new is not value[name] for name, new in pairs.items()) else value
 
     def _field(self, name: str, value: Json, editor: Editor) -> Json:
-        if name == "__binary__" and isinstance(value, dict) and isinstance(value.get("base64"), str):
+        if name == BINARY and isinstance(value, dict) and isinstance(value.get("base64"), str):
             return _binary(value, editor)
         if name == MULTIPART and isinstance(value, list):
             parts = [self._part(part, editor) for part in value]
