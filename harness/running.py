@@ -17,7 +17,7 @@ from aiohttp import web
 
 from harness.errors import SettingsError
 from harness.server.app import make_app
-from harness.server.inference import REPEATS
+from harness.server.at_hand import answer_at_hand
 from harness.server.pipe import Deliver, Pipe
 from harness.server.repeats import Whole
 from harness.settings import NO_KEY, Settings, check
@@ -224,6 +224,10 @@ class ServerThread:
     def begin(self, scope: str) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
         loop, _ = self._running()
+        at_hand = self.parts.services.at_hand
+        if at_hand is not None:
+            at_hand.forget(scope)
+            return
         self._to_begin.append(scope)
         loop.call_soon_threadsafe(self._begin_next)
 
@@ -231,10 +235,10 @@ class ServerThread:
         self.parts.services.backend.forget(self._to_begin[0])
         self._to_begin.popleft()
 
-    def repeat(self, data: bytes) -> Whole | None:
-        """Answer an HTTP request that ``call`` has answered before, in this thread; None when it has to be called."""
+    def at_hand(self, data: bytes) -> Whole | None:
+        """Answer an HTTP request as ``call`` would, but at once and in this thread; None when it has to be called."""
         _, runner = self._running()
-        return None if self._to_begin else runner.app[REPEATS].answer(data)
+        return None if self._to_begin else answer_at_hand(runner.app, data)
 
     def call(self, data: bytes, deliver: Deliver) -> Callable[[], None]:
         """Answer an HTTP request, given as bytes, without a socket; what hangs up before the end.

@@ -15,7 +15,7 @@ from harness.backends.ids import Ids
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
 from harness.backends.pacing import Pace
-from harness.backends.protocol import Backend
+from harness.backends.protocol import AtHand, Backend
 from harness.backends.providers import Provider, Providers
 from harness.backends.record import RecordBackend
 from harness.backends.record_if_missing import RecordIfMissingBackend
@@ -70,6 +70,7 @@ async def build(settings: Settings) -> Parts:
         settings.upstream_parameters,
         TokenCounter(settings.upstream_names).counter,
         local_responses=settings.responses == "local",
+        at_hand=_at_hand(settings, backend),
     )
     return Parts(settings, services, journal, store)
 
@@ -182,6 +183,13 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
     ids = Ids(store, redactor)
     record = RecordBackend(runs, ids, upstream, journal, redactor, errors=settings.record_errors, clock=clock)
     return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
+
+
+def _at_hand(settings: Settings, backend: Backend) -> AtHand | None:
+    """What of the backend answers in any thread: replaying, from files. An object store keeps everybody waiting."""
+    places = (settings.recordings, *settings.more_recordings)
+    is_of_files = not any(isinstance(place, Bucket) for place in places)
+    return backend if isinstance(backend, ReplayBackend) and is_of_files else None
 
 
 def upstreams_of(settings: Settings, journal: Journal | None = None) -> Upstreams:

@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from harness.errors import InvalidRequest
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 _HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 
@@ -30,5 +33,12 @@ def compact(value: Any) -> str:
     A model's stream may cut a character in two, half a surrogate pair in each chunk. UTF-8 has no bytes for a half, so
     such a value is escaped.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _compact(value)
     return json.dumps(value, separators=(",", ":")) if _HALF_CHARACTER.search(text) else text
+
+
+def compact_each(values: Iterable[Any]) -> list[str]:
+    """The same of several values, such as the chunks of a stream."""
+    values = list(values)
+    texts = list(map(_compact, values))
+    return list(map(compact, values)) if _HALF_CHARACTER.search("".join(texts)) else texts

@@ -2,11 +2,11 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.api.body import compact
+from harness.api.body import compact, compact_each
 
 DONE = b"data: [DONE]\n\n"
 """What ends a stream of chunks."""
@@ -92,3 +92,9 @@ def encode(data: str, name: str | None = None, event_id: str | None = None) -> b
 def encode_json(value: Any, name: str | None = None, event_id: str | None = None) -> bytes:
     """One event whose data is JSON, as compact as OpenAI sends it."""
     return encode(compact(value), name, event_id)
+
+
+def encode_each(values: Iterable[Any]) -> bytes:
+    """Events without names, one for each value, as ``encode_json`` has them."""
+    # JSON as compact as this is one line.
+    return "".join([f"data: {text}\n\n" for text in compact_each(values)]).encode()

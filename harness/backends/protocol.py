@@ -104,6 +104,18 @@ class Backend(Protocol):
         ...
 
 
+class AtHand(Protocol):
+    """What answers some calls where they are asked, without an event loop. All of it may be called in any thread."""
+
+    def at_hand(self, call: Call) -> Answer | None:
+        """What ``send`` would answer, where one look is enough and nothing is waited for; None when it must be sent."""
+        ...
+
+    def forget(self, scope: str | None) -> None:
+        """Begin the sequences of a scope anew."""
+        ...
+
+
 class Upstream(Protocol):
     """What recordings are made of: something real that answers."""
 

@@ -2,15 +2,15 @@
 
 import hashlib
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
-from harness.errors import BrokenOff, RecordingError, RecordingNotFound
+from harness.errors import BrokenOff, HarnessError, RecordingError, RecordingNotFound
 from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
@@ -24,21 +24,26 @@ from harness.stores.protocol import RecordingStore
 
 _PREPARED_BYTES = 64 * 1024 * 1024
 
+_SOON = 0.005
+"""Seconds. Whoever wants an answer at once waits no longer for another's: that one may be reading a whole directory."""
+
 _LIKELY = 50
 """How many recordings are compared with a request that none answers: those that look most like it."""
 
-_Turn = tuple[str | None, str]
-"""A scope and a key: what the n-th identical request is counted by."""
+_WITHOUT_BODY = (204, 304)
+"""RFC 9110, section 6.4.1: what is written of these is HTTP's matter, whatever is recorded."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """A raw request that was answered before: its count, its sequence, and the answers prepared so far.
+    """A raw request that was answered before: what it is counted by, its sequence, the answers prepared so far.
 
+    The n-th request of one ``key`` in one ``scope`` has the n-th answer.
     ``otherwise`` is the request where its recordings were found by meaning: they may hold it in other words.
     """
 
-    turn: _Turn
+    scope: str | None
+    key: str
     names: list[str]
     stamp: object
     path: str
@@ -54,7 +59,7 @@ class ReplayBackend:
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
     digest and a look at the files' times. With a ``pace``, answers take the time that they took.
 
-    An answer's ``again`` may be called in any thread.
+    ``at_hand``, ``forget`` and an answer's ``again`` may be called in any thread.
     """
 
     def __init__(
@@ -72,7 +77,8 @@ class ReplayBackend:
         self._redactor = redactor
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
-        self._counts: Counter[_Turn] = Counter()
+        self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        """Of each scope, how often each key was answered."""
         self._one_at_a_time = threading.Lock()
 
     async def send(self, call: Call) -> Answer:
@@ -92,31 +98,65 @@ class ReplayBackend:
 
     def _find(self, call: Call) -> Answer | None:
         digest = _digest(call)
-        known = self._known.get(digest)
-        if known is None or known.stamp != self._store.stamp(known.names):
-            known = self._look_up(self._written(call))
+        known = self._recall(digest)
+        if known is None:
+            request = self._written(call)
+            known = self._by_key(request) or self._by_meaning(request)
             if known is None:
                 return None
             self._remember(digest, known)
-        else:
-            self._known.move_to_end(digest)
         return self._answer(known, call)
 
-    def _again(self, digest: bytes, call: Call) -> Answer | None:
-        """The answer to a call that was answered before; None when what is known of it holds no longer."""
-        with self._one_at_a_time:
-            return self._find_again(digest, call)
-
-    def _find_again(self, digest: bytes, call: Call) -> Answer | None:
+    def _recall(self, digest: bytes) -> _Known | None:
+        """What is known of a request, as long as it holds."""
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
             return None
-        rendered = known.prepared.get(nth(known.names, self._counts[known.turn] + 1))
-        return None if rendered is None or self._takes_time(rendered) else self._answer(known, call)
+        self._known.move_to_end(digest)
+        return known
+
+    def at_hand(self, call: Call) -> Answer | None:
+        """What ``send`` would answer, where the call was answered before or a file is named for it; else None.
+
+        Of an answer that takes its time, or cannot be read, ``send`` knows what to make.
+        """
+        return self._at_hand(call, _digest(call), self._by_key)
+
+    def _again(self, digest: bytes, call: Call) -> Answer | None:
+        """The answer to a call that was answered before; None when what is known of it holds no longer."""
+        return self._at_hand(call, digest, lambda _: None)
+
+    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request], _Known | None]) -> Answer | None:
+        if not self._one_at_a_time.acquire(timeout=_SOON):
+            return None
+        try:
+            known = self._recall(digest)
+            if known is None:
+                known = look(self._written(call))
+                if known is None:
+                    return None
+                self._remember(digest, known)
+            return self._answer_at_hand(known, call, digest)
+        except HarnessError:
+            return None
+        finally:
+            self._one_at_a_time.release()
+
+    def _answer_at_hand(self, known: _Known, call: Call, digest: bytes) -> Answer | None:
+        name = nth(known.names, self._counts[known.scope][known.key] + 1)
+        rendered = known.prepared.get(name)
+        if rendered is None and known.otherwise is None:
+            rendered = self._prepare(known, name, call.request)
+        if rendered is None or self._takes_time(rendered) or rendered.status in _WITHOUT_BODY:
+            return None
+        answer = self._answer(known, call)
+        answer.again = partial(self._again, digest, call)
+        return answer
 
     def _answer(self, known: _Known, call: Call) -> Answer:
-        self._counts[known.turn] += 1
-        name = nth(known.names, self._counts[known.turn])
+        counts = self._counts[known.scope]
+        counts[known.key] += 1
+        name = nth(known.names, counts[known.key])
         rendered = known.prepared.get(name) or self._prepare(known, name, call.request)
         self._journal.write(Line(Outcome.REPLAYED, call.scope, known.path, known.model, recording=name))
         answer = Answer(rendered.status, rendered.media_type, recording=name, headers=rendered.headers)
@@ -142,8 +182,7 @@ class ReplayBackend:
     def forget(self, scope: str | None) -> None:
         scope = self._redactor.redact(scope)
         with self._one_at_a_time:
-            for turn in [turn for turn in self._counts if turn[0] == scope]:
-                del self._counts[turn]
+            self._counts.pop(scope, None)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
@@ -152,18 +191,21 @@ class ReplayBackend:
         """The request as a recording of it would have it."""
         return self._redactor.request(call.request, secrets_of(call.headers))
 
-    def _look_up(self, request: Request) -> _Known | None:
+    def _by_key(self, request: Request) -> _Known | None:
         name = key_of_clean(request)
         names = self._store.find(name)
-        by_key = bool(names)
-        if not names and not self._strict:
-            fingerprint = self._canonicalizer.fingerprint(request)
-            names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
-        if not names:
+        return self._known_as(name, names, request) if names else None
+
+    def _by_meaning(self, request: Request) -> _Known | None:
+        if self._strict:
             return None
-        otherwise = None if by_key else request
-        turn, stamp = (request.scope, name), self._store.stamp(names)
-        return _Known(turn, names, stamp, request.path, request.model, otherwise)
+        fingerprint = self._canonicalizer.fingerprint(request)
+        names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
+        return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
+
+    def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:
+        stamp = self._store.stamp(names)
+        return _Known(request.scope, key, names, stamp, request.path, request.model, otherwise)
 
     def _prepare(self, known: _Known, name: str, request: Request) -> Rendered:
         exchange = self._store.load(name)

@@ -101,8 +101,8 @@ def _broken(response: Response, request: Request) -> bytes:
         return "\n".join([*response.body, ""]).encode()
     if endpoint_of(request.path) in CHUNKED and not request.wants_stream:
         return b""
-    return b"".join(map(sse.encode_json, response.body))
+    return sse.encode_each(response.body)
 
 
 def _stream(chunks: list[Chunk]) -> bytes:
-    return b"".join([*map(sse.encode_json, chunks), sse.DONE])
+    return sse.encode_each(chunks) + sse.DONE

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.recording.built_in_rules import BUILT_IN, EITHER_WAY, EXTRA_BODY, UNREAD
 from harness.recording.model import Json, Request
@@ -24,6 +25,7 @@ _STATEFUL = ("/v1/conversations", "/v1/vector_stores", "/v1/batches", "/v1/files
 """Where what no model reads (``metadata``) is kept and given back."""
 
 
+@lru_cache(1024)
 def endpoint_of(path: str) -> str:
     """The path below the last ``/v1``: ``/openai/v1/v1/models`` and ``/v1/models`` are both ``/v1/models``.
 

@@ -9,12 +9,14 @@ import binascii
 import json
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 from urllib.parse import quote
 
+from harness.recording.bodies import BINARY
 from harness.recording.encoded import in_base64, unescaped, with_texts
 from harness.recording.model import MULTIPART, Exchange, Json, Request
 from harness.recording.pieces import Edit, Editor, applied, edited, edited_stream, in_chunks
@@ -31,6 +33,9 @@ _SHORTEST_SHAPE = 6
 _HIDDEN = re.compile(re.escape(PLACEHOLDER))
 _DEEPEST = 2
 """How often one encoding may stand inside another."""
+
+_WORD, _MOST_WORDS = 40, 4096
+"""How long a text is that may come again and again, and how many of them are remembered."""
 
 _Span: TypeAlias = tuple[int, int, str]
 """Where a secret begins and ends, and what kind it is."""
@@ -54,6 +59,9 @@ class Redactor:
         ``known`` are secrets that are at hand (the upstream's key), whatever they look like. A value without secrets
         comes back as it is, not copied.
         """
+        texts = _spellings([*known, *self.values])
+        if self._is_clean(value, texts):
+            return value
         editor = self._editor(known)
         return _settled(value, lambda old: _forget_tokens(old, edited(self._without_fields(old, editor), editor)))
 
@@ -72,7 +80,10 @@ class Redactor:
         """A request as it may be written down: what its key and its fingerprint are computed over."""
         # Step by step: a path with all of its slashes may be taken for base64.
         parts = [request.path.split("/"), request.query, request.scope, request.body]
-        steps, query, scope, body = self.redact(parts, known)
+        clean = self.redact(parts, known)
+        if clean is parts:
+            return request
+        steps, query, scope, body = clean
         return replace(request, path="/".join(steps), query=query, scope=scope, body=body)
 
     def exchange(self, exchange: Exchange, known: Iterable[str] = ()) -> Exchange:
@@ -106,11 +117,42 @@ class Redactor:
         """Every secret in a text outside of what is redacted already; some may overlap."""
         if len(text) < _SHORTEST_SHAPE and not self.patterns and not self.fields:
             return []
+        if text in self._innocent and not (known and any(secret in text for secret in known)):
+            return []
         found = [*self._plain(text, known)]
         if depth:
             found += self._in_percent(text, known, depth)
             found += self._in_base64(text, known, depth)
+        if not found and depth == _DEEPEST and len(text) <= _WORD and len(self._innocent) < _MOST_WORDS:
+            self._innocent.add(text)
         return found
+
+    def _is_clean(self, value: Json, known: tuple[str, ...]) -> bool:
+        """Whether nothing in a value can be a secret, by its name or its text: quickly said, and true of most."""
+        innocent, names, rest = self._innocent, self._plain_names, [value]
+        while rest:
+            item = rest.pop()
+            if isinstance(item, dict):
+                if not all(name in names or self._is_plain_name(name) for name in item):
+                    return False
+                rest += [*item, *item.values()]
+            elif isinstance(item, list):
+                rest += item
+            elif isinstance(item, str) and (known or item not in innocent) and self._spans(item, known, _DEEPEST):
+                return False
+        return True
+
+    def _is_plain_name(self, name: str) -> bool:
+        """Whether the value of a field is to be read as any other."""
+        is_plain = not (name.lower() in self.fields or is_secret_field(name) or name in (BINARY, MULTIPART))
+        if is_plain and len(name) <= _WORD and len(self._plain_names) < _MOST_WORDS:
+            self._plain_names.add(name)
+        return is_plain
+
+    @cached_property
+    def _plain_names(self) -> set[str]:
+        """Names of fields that are plain ones, for the same reason as ``_innocent``."""
+        return set()
 
     def _plain(self, text: str, known: tuple[str, ...]) -> Iterator[_Span]:
         shapes = [*self._unhinted, *self._hinted(text)]
@@ -128,7 +170,13 @@ class Redactor:
     def _hinted(self, text: str) -> list[SecretPattern]:
         """The shapes that may be in a text, each once."""
         folded = text.lower()
-        found = [shape for hint, shape in self._hints if hint in (folded if shape.ignores_case else text)]
+        found = [
+            shape
+            for sign, hints in self._hints.items()
+            if sign in text
+            for hint, shape in hints
+            if hint in (folded if shape.ignores_case else text)
+        ]
         return list(dict.fromkeys(found))
 
     def _in_percent(self, text: str, known: tuple[str, ...], depth: int) -> Iterator[_Span]:
@@ -158,7 +206,7 @@ class Redactor:
         return pairs if any(new is not value[name] for name, new in pairs.items()) else value
 
     def _field(self, name: str, value: Json, editor: Editor) -> Json:
-        if name == "__binary__" and isinstance(value, dict) and isinstance(value.get("base64"), str):
+        if name == BINARY and isinstance(value, dict) and isinstance(value.get("base64"), str):
             return _binary(value, editor)
         if name == MULTIPART and isinstance(value, list):
             parts = [self._part(part, editor) for part in value]
@@ -177,9 +225,18 @@ class Redactor:
         return part if value is part["value"] else {**part, "value": value}
 
     @cached_property
-    def _hints(self) -> list[tuple[str, SecretPattern]]:
-        shapes = (*PATTERNS, *field_patterns(self.fields))
-        return [(hint, shape) for shape in shapes for hint in shape.hints]
+    def _innocent(self) -> set[str]:
+        """Short texts that hold no secret of any shape: names of fields, roles and types come each time."""
+        return set()
+
+    @cached_property
+    def _hints(self) -> dict[str, list[tuple[str, SecretPattern]]]:
+        """The hints by a sign in them that not every text has: it is looked for once for all of them."""
+        hints: defaultdict[str, list[tuple[str, SecretPattern]]] = defaultdict(list)
+        for shape in (*PATTERNS, *field_patterns(self.fields)):
+            for hint in shape.hints:
+                hints[_sign(hint)].append((hint, shape))
+        return dict(hints)
 
     @cached_property
     def _unhinted(self) -> list[SecretPattern]:
@@ -199,6 +256,11 @@ def secrets_of(headers: Mapping[str, str]) -> list[str]:
     """What a request's own headers give away: keys and tokens, without the word before them; names in lower case."""
     values = [value.strip() for name, value in headers.items() if name in HEADERS]
     return [secret for value in values if (secret := value.rpartition(" ")[2])]
+
+
+def _sign(hint: str) -> str:
+    """What is in a hint, whatever its case, and not in every text; an empty text is in all of them."""
+    return next((sign for sign in "_-=:." if sign in hint), "")
 
 
 def _settled(value: Json, once: Callable[[Json], Json]) -> Json:
@@ -231,14 +293,13 @@ def _shown(text: str) -> list[tuple[int, int]]:
 def _all_edits(text: str, spans: Callable[[str], list[_Span]]) -> list[Edit]:
     """The edits that take every secret out of a text, those included that show only when others are gone."""
     edits: list[Edit] = []
-    while True:
-        current, *parts = _after(text, edits)
-        found = [
-            Edit(_back(start, *parts), _back(end - 1, *parts) + 1, PLACEHOLDER) for start, end, _ in spans(current)
-        ]
-        if not found:
-            return edits
-        edits = _merged([*edits, *found])
+    found = spans(text)
+    while found:
+        _, *parts = _after(text, edits)
+        more = [Edit(_back(start, *parts), _back(end - 1, *parts) + 1, PLACEHOLDER) for start, end, _ in found]
+        edits = _merged([*edits, *more])
+        found = spans(_after(text, edits)[0])
+    return edits
 
 
 def _after(text: str, edits: list[Edit]) -> tuple[str, list[int], list[int]]:
@@ -300,7 +361,7 @@ def _hidden(value: Json) -> Json:
 
 def _forget_tokens(old: Json, new: Json) -> Json:
     """``new`` without the log probabilities of texts that changed: their tokens spell out what was there."""
-    if new == old:
+    if new is old or new == old:
         return old
     if isinstance(new, list) and isinstance(old, list):
         return [_forget_tokens(was, now) for was, now in zip(old, new, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from harness.api.body import parse_object
-from harness.backends.protocol import Backend
+from harness.backends.protocol import AtHand, Backend
 from harness.errors import HarnessError
 from harness.server.background import Runs
 from harness.server.identity import Identity
@@ -29,6 +29,7 @@ class Services:
     ``upstream_names`` are the prefixes that a model's name may have, ``upstream_parameters`` the keys of a response's
     request that go to the upstream as they are; ``counter`` gives what counts a model's tokens in a text. Without
     ``local_responses`` the backend answers for responses, conversations and stored completions as for anything else.
+    ``at_hand``, where there is one, is what of the backend answers in any thread.
     """
 
     backend: Backend
@@ -38,6 +39,7 @@ class Services:
     upstream_parameters: Sequence[str] = ()
     counter: Callable[[str], Callable[[str], int]] = _no_counter
     local_responses: bool = True
+    at_hand: AtHand | None = None
 
 
 SERVICES = web.AppKey("services", Services)
@@ -54,7 +56,11 @@ def runs(request: web.Request) -> Runs:
 
 def scope_of(request: web.Request) -> str | None:
     """The scope that the base URL carries (``/scope/TOKEN/v1``, percent-encoded), else the header's, else None."""
-    scope = request.match_info.get("scope") or request.headers.get(SCOPE_HEADER)
+    return whole_text(request.match_info.get("scope") or request.headers.get(SCOPE_HEADER))
+
+
+def whole_text(scope: str | None) -> str | None:
+    """A scope as it was sent; an empty one is none."""
     # Bytes of a header that are not UTF-8 arrive as lone surrogates, which nothing else can hold.
     return scope.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if scope else None
 

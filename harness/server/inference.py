@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -36,9 +37,14 @@ _FOR_UPSTREAM_PREFIX = "anthropic-"
 
 def headers_for_upstream(request: web.Request) -> dict[str, str]:
     """The headers of a client that an upstream is to see, names in lower case."""
+    return for_upstream((name.lower(), value) for name, value in request.headers.items())
+
+
+def for_upstream(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Those of a request's headers that an upstream is to see; names are in lower case."""
     found: dict[str, list[str]] = {}
-    for name, value in request.headers.items():
-        found.setdefault(name.lower(), []).append(value)
+    for name, value in headers:
+        found.setdefault(name, []).append(value)
     # A list may come in several headers of one name (RFC 9110, section 5.3), a key in one.
     return {name: found[name][-1] for name in _FOR_UPSTREAM if name in found} | {
         name: ", ".join(values)
@@ -170,3 +176,6 @@ ROUTES = [
     ("GET", "/v1/models", list_models),
     ("GET", "/v1/models/{model:.+}", retrieve_model),
 ]
+
+INFERRED = frozenset(path for _, path, handler in ROUTES if handler is infer)
+"""The paths of which a POST goes straight to the backend, as the JSON object that it is."""

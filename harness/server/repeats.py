@@ -82,10 +82,15 @@ class Repeats:
 
     def remember(self, request: bytes, answer: Answer) -> None:
         is_plain = request.startswith((b"POST ", b"GET ")) and answer.status not in _WITHOUT_BODY
-        if answer.again is not None and is_plain:
+        if answer.again is not None and is_plain and len(request) <= _LARGEST_REQUEST:
             self._known[request] = _Repeat(answer.again)
             if len(self._known) > _MOST_REQUESTS:
                 self._known.popitem(last=False)
+
+    def whole(self, request: bytes, answer: Answer) -> Whole:
+        """An answer that has all of its body, as HTTP. For any thread; the request is known from then on."""
+        self.remember(request, answer)
+        return _whole(answer, answer.body or b"", self._headers(answer))
 
 
 @dataclass(slots=True)

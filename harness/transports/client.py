@@ -45,9 +45,9 @@ class Transport(_Base):
 
     def handle_request(self, request: Any) -> Any:
         library, asked = _library_of(request), self._asked(request, request.read())
-        whole = asked.server.repeat(asked.data)
+        whole = asked.server.at_hand(asked.data)
         if whole is not None:
-            return _repeated(library, request, whole)
+            return _at_once(library, request, whole)
         answer, box = Answer(request.method), mailbox()
         hang_up = asked.server.call(asked.data, box.deliver)
         pieces = _pieces(library, request, answer, box)
@@ -79,11 +79,11 @@ class AsyncTransport(_Base):
 
     async def handle_async_request(self, request: Any) -> Any:
         library, asked = _library_of(request), self._asked(request, await request.aread())
-        whole = asked.server.repeat(asked.data)
+        whole = asked.server.at_hand(asked.data)
         if whole is not None:
             # Other tasks have their turn, as they do while an answer is on its way.
             await anyio.lowlevel.checkpoint()
-            return _repeated(library, request, whole)
+            return _at_once(library, request, whole)
         answer, box = Answer(request.method), async_mailbox()
         hang_up = asked.server.call(asked.data, box.deliver)
         pieces = _async_pieces(library, request, answer, box)
@@ -115,7 +115,7 @@ def _library_of(request: Any) -> ModuleType:
     return sys.modules[type(request).__module__.partition(".")[0]]
 
 
-def _repeated(library: ModuleType, request: Any, whole: Whole) -> Any:
+def _at_once(library: ModuleType, request: Any, whole: Whole) -> Any:
     stream = library.ByteStream(whole.body)
     return library.Response(whole.status, headers=whole.headers, stream=stream, request=request)
 

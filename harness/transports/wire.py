@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 Headers = list[tuple[bytes, bytes]]
 
-_OURS = (b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect")
+_OURS = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect"})
 """Headers of the connection, which is another one here."""
 
 SCOPE_HEADER = b"x-harness-test-id"
@@ -34,11 +34,12 @@ def request(method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body
 
     Raises ValueError for a header that is more than one line.
     """
-    kept = [name + b": " + value for name, value in headers if name.lower() not in _OURS]
-    if any(b"\n" in line or b"\r" in line for line in kept):
-        raise ValueError("A header holds the end of a line.")
     own = [f"{method} {path} HTTP/1.0".encode(), b"Host: harness", b"Content-Length: %d" % len(body)]
-    return b"\r\n".join([*own, *kept, b"", body])
+    lines = own + [name + b": " + value for name, value in headers if name.lower() not in _OURS]
+    head = b"\r\n".join([*lines, b"", b""])
+    if not head.count(b"\r") == head.count(b"\n") == len(lines) + 1:
+        raise ValueError("A header holds the end of a line.")
+    return head + body
 
 
 @dataclass(slots=True)
