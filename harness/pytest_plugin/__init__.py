@@ -95,6 +95,15 @@ def _names(marker: pytest.Mark) -> list[str]:
     return [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, object, object]:
+    """Around all that leaves tests out: some plugins tell nobody, and xdist's workers tell no one but themselves."""
+    before = list(items)
+    result = yield
+    config.stash[RUN].left_out = len(set(before) - set(items))
+    return result
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
     run.is_wanted = run.is_wanted or any(map(uses_harness, session.items))
@@ -181,7 +190,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     output = getattr(config, "workeroutput", None)
     if output is None:
         config.stash[ENDED] = end(session, run, exitstatus)
-    elif run.is_used:
+    elif run.is_used or run.left_out:
         output["harness"] = told(run)
     return result
 

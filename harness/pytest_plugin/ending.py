@@ -37,7 +37,12 @@ class Ended:
 
 def told(run: Run) -> dict[str, Any]:
     """What a worker tells of its part, in the simplest types."""
-    return {"log": run.log().as_json(), "directories": run.directories(), "scopes": run.scopes()}
+    return {
+        "log": run.log().as_json(),
+        "directories": run.directories(),
+        "scopes": run.scopes(),
+        "left_out": run.left_out,
+    }
 
 
 def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
@@ -47,9 +52,10 @@ def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
     if not parts and not session.config.getoption("--harness-report") and not options.wants_unused(session.config):
         return None
     ended = Ended(_merged(run, parts))
-    outcomes, deselected = _outcomes(session.config)
+    outcomes = _outcomes(session.config)
     ended.log.tests = {test: outcomes.get(test, "unknown") for test in sorted(ended.log.tests)}
-    _sum_up(session, run, ended, _Whole(parts, outcomes, deselected, exitstatus))
+    left_out = max([run.left_out, *(part["left_out"] for part in parts)])
+    _sum_up(session, run, ended, _Whole(parts, outcomes, left_out, exitstatus))
     return ended
 
 
@@ -59,7 +65,7 @@ class _Whole:
 
     parts: list[dict[str, Any]]
     outcomes: Mapping[str, str]
-    deselected: int
+    left_out: int
     exitstatus: int
 
     @property
@@ -81,7 +87,7 @@ def _merged(run: Run, parts: list[dict[str, Any]]) -> "RunLog":
 
 def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> None:
     config, log = session.config, ended.log
-    is_whole = unused.is_whole(config, whole.outcomes, deselected=whole.deselected)
+    is_whole = unused.is_whole(config, whole.outcomes, left_out=whole.left_out)
     is_green = whole.exitstatus == pytest.ExitCode.OK
     covered = unused.coverage(whole.outcomes, whole.scopes, whole=is_whole)
     if options.wants_unused(config):
@@ -123,14 +129,14 @@ def _write(config: pytest.Config, log: "RunLog") -> list[str]:
     return notes
 
 
-def _outcomes(config: pytest.Config) -> tuple[dict[str, str], int]:
-    """How each test ended, and how many were left out."""
+def _outcomes(config: pytest.Config) -> dict[str, str]:
+    """How each test ended."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
-        return {}, 0
+        return {}
     found: dict[str, str] = {}
     for outcome in reversed(_WORST):
         for report in reporter.stats.get(outcome, ()):
             if getattr(report, "nodeid", None):
                 found[report.nodeid] = "failed" if outcome == "error" else outcome
-    return found, len(reporter.stats.get("deselected", ()))
+    return found

@@ -47,6 +47,8 @@ class Run:
         self.current: pytest.Item | None = None
         self.is_wanted = False
         """Whether any test uses the harness."""
+        self.left_out = 0
+        """How many of the tests that were collected do not run."""
         self._settings: Settings | None = None
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []

@@ -19,11 +19,11 @@ Unused = list[tuple["RecordingStore", str]]
 """Each with the store that has it."""
 
 
-def is_whole(config: pytest.Config, outcomes: Mapping[str, str], *, deselected: int) -> bool:
-    """Whether a run was all of the suite: nothing was left out by name, by mark or by model."""
+def is_whole(config: pytest.Config, outcomes: Mapping[str, str], *, left_out: int) -> bool:
+    """Whether a run was all of the suite: nothing was left out by name, by mark, by a plugin or by model."""
     narrowed = any(config.getoption(name, None) for name in ("keyword", "lf", "ignore", "ignore_glob", "collectonly"))
     by_model = any(config.getoption(f"--harness-{name}") for name in ("models", "setup"))
-    if narrowed or by_model or deselected or not outcomes:
+    if narrowed or by_model or left_out or not outcomes:
         return False
     if config.args_source is not config.ArgsSource.ARGS:
         return config.args_source is config.ArgsSource.TESTPATHS or config.invocation_params.dir == config.rootpath

@@ -79,6 +79,16 @@ def test_workers_prune_and_report_as_one(pytester: pytest.Pytester) -> None:
     assert len(recordings(pytester)) == 2
 
 
+@pytest.mark.usefixtures("_xdist")
+def test_workers_prune_nothing_when_tests_were_left_out(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!", "test_a.py::test_hello")
+    record(pytester, "Say hello", "Hello!", "test_b.py::test_hello")
+    pytester.makepyfile(test_a=HELLO, test_b=HELLO)
+    flags = ("-n2", "--harness-prune", "--deselect=test_b.py::test_hello")
+    pytester.runpytest_subprocess(*flags).stdout.fnmatch_lines(["Nothing was pruned: this was not the whole suite *"])
+    assert len(recordings(pytester)) == 2
+
+
 BOTH = """
     import socket, urllib.request
     import pytest
