@@ -10,6 +10,7 @@
 """
 
 import json
+import math
 import re
 from typing import Literal, TypeAlias, get_args
 
@@ -54,7 +55,7 @@ _STRUCTURE: dict[Shape, str] = {
     "error": r"(?!)",
 }
 _TEXT: dict[Shape, str] = {
-    "chat": r"choices\[\d+\]\.(message|text)\b.*|citations\b.*",
+    "chat": r"choices\[\d+\]\.(message|text|thinking)\b.*|(citations|search_results|images|related_questions)\b.*",
     "message": r"content\b.*",
     "response": r"output\b.*",
     "embeddings": r"data\b.*",
@@ -62,6 +63,12 @@ _TEXT: dict[Shape, str] = {
     "other": r"(?!usage\b|model$).*",
     "error": r"(?!)",
 }
+_SCORES: dict[Shape, str] = {
+    "response": r"output\[\d+\]\.results\[\d+\]\.score",
+    "other": r"(.*\.)?(score|relevance_score|logit)|results\[\d+\]\.category_scores\b.*",
+}
+"""Numbers that a machine reckons and another rounds otherwise: of a search, a ranking, a moderation."""
+_SCORE_TOLERANCE = 0.01
 _CONTENT = re.compile(r"choices\[\d+\]\.message\.content\b")
 _REFUSAL = re.compile(r"choices\[\d+\]\.message\.refusal|output\[\d+\]\.content\[\d+\](\.refusal)?")
 
@@ -81,7 +88,14 @@ def class_of(shape: Shape, path: Path, old: Json, new: Json, *, as_json: bool) -
         if len(old) != len(new):
             return "structure"
         return "usage" if cosine(old, new) >= SAME_DIRECTION else "text"
+    if re.fullmatch(_SCORES.get(shape, "(?!)"), where) and _near(old, new):
+        return "usage"
     return "text" if re.fullmatch(_TEXT[shape], where, re.DOTALL) else "usage"
+
+
+def _near(old: Json, new: Json) -> bool:
+    numbers = all(type(value) in (int, float) for value in (old, new))
+    return numbers and math.isclose(old, new, rel_tol=_SCORE_TOLERANCE, abs_tol=_SCORE_TOLERANCE)
 
 
 def _type(value: Json) -> Json:

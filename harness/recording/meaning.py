@@ -16,12 +16,13 @@ from typing import Literal, TypeAlias
 from harness.recording.bodies import BINARY
 from harness.recording.model import Json, Response
 from harness.recording.streams import choices_of, is_event_text, is_ollama, whole
-from harness.recording.vectors import vector
+from harness.recording.vectors import is_vector, vector
 
 Shape: TypeAlias = Literal["chat", "message", "response", "embeddings", "models", "other", "error"]
 
 _NOISE = frozenset({
     *("id", "call_id", "item_id", "previous_response_id", "request_id", "response_id", "x_groq"),
+    *("approval_request_id", "response_time", "size_vram"),
     *("created", "created_at", "modified_at", "completed_at", "expires_at", "timings", "time_info", "object"),
     *("obfuscation", "system_fingerprint", "service_tier", "seed", "provider", "kv_transfer_params"),
     *("prompt_filter_results", "content_filter_results", "content_filter_result", "content_filter_offsets"),
@@ -29,9 +30,20 @@ _NOISE = frozenset({
     *("file_id", "container_id", "conversation_id", "trace_id", "correlation_id", "x-request-id", "request-id"),
     *("timestamp", "sequence_number", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"),
 })  # fmt: skip
-_VERBATIM = ("input", "arguments")
+_VERBATIM = frozenset({"input", "arguments", "input_schema", "inputSchema", "output_schema", "outputSchema", "env"})
+"""What a tool is given, and what it says that it takes: names in there are the tool's, none is noise."""
 _EMPTY: tuple[Json, ...] = (None, "", [], {})
-_UNSTABLE_IDS = re.compile(r"\breq(?:uest)?[_-]\w{8,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
+_OPAQUE = frozenset({"reasoning.encrypted", "redacted_thinking"})
+"""Kinds of parts whose ``data`` nobody but the upstream can read, and that are never the same twice."""
+_UNSTABLE = re.compile(
+    r"\b(?:req(?:uest)?|chatcmpl|cmpl|resp|msg|call|rec)[_-]\w{8,}"
+    r"|(?<=\bid: )[\w-]*\d[\w-]{7,}"
+    r"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b|\b0x[0-9a-f]{8,}\b"
+    r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
+    re.IGNORECASE,
+)
+"""What the message of an error says of one call alone: ids, addresses, the time."""
+_AMOUNT = re.compile(r"(?:[\d.,]*\d(?:ms|h|m|s)?)+")
 _TOO_MANY_REQUESTS = 429
 _NOT_BUILT_LIKE_ONE = (AttributeError, KeyError, TypeError, ValueError, IndexError)
 
@@ -88,7 +100,8 @@ def settled(response: Response) -> Response:
 def _like_openai(body: dict[str, Json]) -> Json:
     """An answer of Ollama's own API in OpenAI's form, in which it is read like any other."""
     usage = {"prompt_tokens": body.get("prompt_eval_count"), "completion_tokens": body.get("eval_count")}
-    said = {"message": body["message"]} if isinstance(body.get("message"), dict) else {"text": body["response"]}
+    generated = {"text": body.get("response"), "thinking": body.get("thinking")}
+    said = {"message": body["message"]} if isinstance(body.get("message"), dict) else generated
     choice = {"index": 0, **said, "finish_reason": body.get("done_reason")}
     return {"model": body.get("model"), "choices": [choice], "usage": usage}
 
@@ -128,11 +141,28 @@ def _shape(body: Json) -> Shape:
         return "message"
     if isinstance(body.get("output"), list):
         return "response"
-    if items and all("embedding" in item for item in items):
+    if (items and all("embedding" in item for item in items)) or _is_matrix(body.get("embeddings")):
         return "embeddings"
-    if body.get("object") == "model" or (items and all(item.get("object") == "model" for item in items)):
+    if _is_model(body) or (items and all(map(_is_model, items))) or _is_ollama_listing(body):
         return "models"
     return "other"
+
+
+def _is_model(value: dict[str, Json]) -> bool:
+    return "model" in (value.get("object"), value.get("type")) and isinstance(value.get("id"), str)
+
+
+def _is_ollama_listing(body: dict[str, Json]) -> bool:
+    models = body.get("models")
+    return isinstance(models, list) and bool(models) and all(isinstance(one, dict) and _name(one) for one in models)
+
+
+def _name(model: dict[str, Json]) -> Json:
+    return model.get("id") or model.get("model") or model.get("name")
+
+
+def _is_matrix(value: Json) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_vector, value))
 
 
 # Forms: an answer of each shape, free of noise.
@@ -143,7 +173,7 @@ def _clean(value: Json) -> Json:
         cleaned = {
             name: parsed(json.dumps(item)) if name in _VERBATIM and not isinstance(item, str) else _clean(item)
             for name, item in value.items()
-            if name not in _NOISE and item not in _EMPTY
+            if name not in _NOISE and item not in _EMPTY and not (name == "data" and str(value.get("type")) in _OPAQUE)
         }
         return {name: item for name, item in cleaned.items() if item not in _EMPTY}
     if isinstance(value, list):
@@ -172,6 +202,9 @@ def _choice(choice: dict[str, Json]) -> Json:
         return {**form, "text": choice.get("text") or ""}
     said = _clean({name: value for name, value in message.items() if name not in ("role", "tool_calls", "audio")})
     said["content"] = _bare_text(said.get("content", ""))
+    if said.get("reasoning") and said.get("reasoning_content") in (None, said["reasoning"]):
+        # Upstreams say it under one name or the other, and some under both.
+        said["reasoning_content"] = said.pop("reasoning")
     if isinstance(message.get("audio"), dict):
         # What was spoken counts; the sound of it is never the same twice.
         said |= _clean({"audio": message["audio"].get("transcript")})
@@ -225,6 +258,12 @@ def _response(body: Json) -> Json:
 
 
 def _embeddings(body: Json) -> Json:
+    if _is_matrix(body.get("embeddings")):
+        # Ollama's own API has the bare vectors.
+        return {
+            **_clean({**body, "embeddings": None}),
+            "data": [{"embedding": _vector(row)} for row in body["embeddings"]],
+        }
     items = sorted(body["data"], key=_index)
     data = [
         {**_clean(item), "embedding": _vector(item["embedding"])} if isinstance(item, dict) else item for item in items
@@ -239,8 +278,8 @@ def _vector(value: Json) -> Json:
 
 def _models(body: Json) -> Json:
     """Models by their names: that list has no order, and an id that is no noise."""
-    models = body["data"] if isinstance(body.get("data"), list) else [body]
-    return {"models": {str(model.get("id")): _clean(model) for model in models if isinstance(model, dict)}}
+    models = next((body[name] for name in ("data", "models") if isinstance(body.get(name), list)), [body])
+    return {"models": {str(_name(model)): _clean(model) for model in models if isinstance(model, dict)}}
 
 
 def _other(body: Json) -> Json:
@@ -267,7 +306,7 @@ def _error(status: int, error: Json) -> Json:
     form = {"status": status, "error": _clean(error)}
     message = error.get("message") if isinstance(error, dict) else None
     if isinstance(message, str):
-        stable = _UNSTABLE_IDS.sub("(id)", message)
+        stable = _UNSTABLE.sub("(…)", message)
         # How long to wait, and how much is used up, is another number each time.
-        form["error"]["message"] = re.sub(r"[\d.]+", "#", stable) if status == _TOO_MANY_REQUESTS else stable
+        form["error"]["message"] = _AMOUNT.sub("#", stable) if status == _TOO_MANY_REQUESTS else stable
     return form
