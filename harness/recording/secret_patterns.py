@@ -183,7 +183,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     ),
     _anyhow(
         "key in a URL",
-        r"(?:^|[?&])key=(?P<secret>(?=[a-z%._~-]{0,200}\d)[a-z0-9%._~-]{20,})",
+        r"(?:^|[?&'\"])key=(?P<secret>(?=[a-z%._~-]{0,200}\d)[a-z0-9%._~-]{20,})",
         "key=",
     ),
     _anyhow(
@@ -198,7 +198,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
         rf"(?:{_NAMES}){_QUOTE}\s?[:,=]\s?{_QUOTE}(?P<secret>{_TOKEN}{{8,}})(?={_QUOTE})",
         *_NAMED,
     ),
-    _anyhow("value of a key", rf"(?:^|[?&])(?:{_NAMES})=(?P<secret>{_TOKEN}{{8,}})", *_NAMED),
+    _anyhow("value of a key", rf"(?:^|[?&'\"])(?:{_NAMES})=(?P<secret>{_TOKEN}{{8,}})", *_NAMED),
     _anyhow(
         "value of a key",
         rf"(?:{_NAMES})\s{{0,4}}[:=]\s{{0,4}}(?:{_QUOTE})?(?P<secret>{_TOKEN}{{16,}}+)(?![(\[])",

@@ -206,7 +206,7 @@ def test_secrets_of_every_kind_are_found_however_deep_and_mended() -> None:
         for depth, said in enumerate((text, json.dumps({"found": text}), json.dumps(json.dumps({"found": text})))):
             file = write(f"Secret {number} at {depth}")
             document = json.loads(file.read_text("utf-8"))
-            document["response"]["body"][1]["__data__"]["choices"][0]["delta"]["content"] = f"It is {said}"
+            document["response"]["body"][1]["__data__"]["choices"][0]["delta"]["content"] = said
             file.write_text(dumps(document), "utf-8")
             files.add((str(file), "secret"))
 
