@@ -35,7 +35,7 @@ class _Base:
         headers = request.headers.raw
         path, _, question = request.url.raw_path.decode("ascii").partition("?")
         # What the client says of its scope counts before what the moment says, and after what the transport was given.
-        says = path.startswith("/scope/") or any(name.lower() == SCOPE_HEADER for name, _ in headers)
+        says = path.startswith("/scope/") or SCOPE_HEADER in request.headers
         asked = target(path, self._engine.scope if says else here.scope) + (f"?{question}" if question else "")
         return _Asked(here.server, as_bytes(request.method, asked, headers, body))
 

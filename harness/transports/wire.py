@@ -10,7 +10,7 @@ Headers = list[tuple[bytes, bytes]]
 _OURS = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect"})
 """Headers of the connection, which is another one here."""
 
-SCOPE_HEADER = b"x-harness-test-id"
+SCOPE_HEADER = "x-harness-test-id"
 
 _SCOPED = re.compile(r"/scope/[^/]+(?=/)")
 """What a base URL that carries its scope begins with."""

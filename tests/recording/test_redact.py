@@ -385,3 +385,31 @@ def test_what_an_upstream_calls_something_is_written_down_without_secrets() -> N
     exchange = Exchange(Request("GET", "/v1/x", {}), Response({}), ids={"run_1": "the-key-itself", "run_2": "run_b"})
 
     assert Redactor().exchange(exchange, ["the-key-itself"]).ids == {"run_1": "[redacted]", "run_2": "run_b"}
+
+
+NAMES = st.sampled_from(["a", "api_key", "X-Api-Key", "session", "__binary__", "__multipart__", "content", KEY])
+LEAVES = (
+    st.none()
+    | st.integers()
+    | bits
+    | st.text("ab1 .", max_size=9)
+    | st.just("session words")
+    | st.just({"base64": "c2stYQ=="})
+)
+NAMED = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+)
+
+
+@settings(LAW, max_examples=100)
+@given(
+    st.dictionaries(NAMES, NAMED, min_size=1, max_size=3),
+    st.lists(st.sampled_from(["upstream-key-1", "ab1 ab1 a"]), max_size=1),
+)
+def test_the_quick_look_overlooks_nothing(value: Any, known: list[str]) -> None:
+    quick = Redactor((secret_shape("ab1"),), frozenset({"session"}))
+    thorough = Redactor((secret_shape("ab1"),), frozenset({"session"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Redactor, "_is_clean", lambda *_: False)
+        expected = thorough.redact(value, known)
+    assert quick.redact(value, known) == expected
