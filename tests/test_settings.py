@@ -249,6 +249,11 @@ def test_what_stands_for_no_key_is_none(tmp_path: Path, key: str) -> None:
     assert load({}, {"OPENAI_API_KEY": key}, tmp_path).api_key is None
 
 
+def test_a_command_that_was_copied_with_its_placeholder_is_told_of_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY: … stands for your key"):
+        load({}, {"OPENAI_API_KEY": "…"}, tmp_path)
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     settings = load({"state": "postgresql://u:sesame@h/db"}, {"OPENAI_API_KEY": "sk-sesame\n"}, tmp_path)
     assert settings.api_key == "sk-sesame"

@@ -207,6 +207,11 @@ class Run:
     def misses(self, test: str) -> "list[Asked]":
         return [one for one in self.asked_by(test) if one.outcome == "missed"]
 
+    def shared_misses(self) -> "list[Asked]":
+        """Misses of clients that belong to no single test, as a fixture of the session makes them."""
+        asked = (one for server in self._servers for one in self._asked(server))
+        return [one for one in asked if one.outcome == "missed" and one.test is None]
+
     def log(self) -> "RunLog":
         """Everything that was asked in this process."""
         from harness.report.run_log import RunLog

@@ -29,9 +29,10 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
     if not report.failed or not run.is_used:
         return
     misses = run.misses(item.nodeid)
-    miss = next((miss for miss in misses if call.excinfo and _tells(call.excinfo.value, miss)), None)
+    known = [*misses, *run.shared_misses()]
+    miss = next((miss for miss in known if call.excinfo and _tells(call.excinfo.value, miss)), None)
     if miss is not None and not refused:
-        _put(item, call, report, _error(miss))
+        _put(item, call, report, _error(miss, item.nodeid))
     elif misses:
         report.sections.append((_MISSES, "\n\n".join(dict.fromkeys(miss.error or "" for miss in misses))))
     if lines := run.first_lines(item.nodeid):
@@ -54,10 +55,13 @@ def _refused(hosts: list[str], test: str) -> "HarnessError":
     return NetworkRefused(f"{test} replays, and reached for {', '.join(hosts)} past the harness.", hint=ROUTES)
 
 
-def _error(miss: "Asked") -> "HarnessError":
+def _error(miss: "Asked", test: str) -> "HarnessError":
+    """The miss itself. One that is of no single test is recorded by the test that came by it."""
     from harness.errors import RecordingNotFound
+    from harness.recording.near_miss import record_tests_command
 
-    return RecordingNotFound(miss.error or "", hint=miss.hint)
+    hint = miss.hint if miss.test else f"Record it:  {record_tests_command([test])}"
+    return RecordingNotFound(miss.error or "", hint=hint)
 
 
 def _tells(error: BaseException, miss: "Asked") -> bool:

@@ -13,6 +13,8 @@ from harness.settings.model import DEFAULT_UPSTREAM, NO_KEY, Bucket, Mode, Place
 from harness.settings.sources import Found
 
 _NO_KEYS = ("", NO_KEY, "none")
+_PLACEHOLDER = "…"
+"""What stands for a key in the commands that we show."""
 
 
 def parse_mode(value: Any, source: str = "mode") -> Mode:
@@ -127,5 +129,9 @@ def speed(found: Found) -> float | None:
 
 
 def api_key(environ: Mapping[str, str], variable: str = "OPENAI_API_KEY") -> str | None:
+    """A variable's key; None where it has none. Raises SettingsError for the placeholder of a command that we show."""
     key = environ.get(variable, "").strip()
+    if key == _PLACEHOLDER:
+        hint = f"Write the key in its place; where the environment has it already, leave out {variable}={_PLACEHOLDER}."
+        raise SettingsError(f"{variable}: {_PLACEHOLDER} stands for your key.", hint=hint)
     return None if key.lower() in _NO_KEYS else key

@@ -45,6 +45,33 @@ MISSES = """
 """
 
 
+SHARED = """
+    import pytest
+    from app import ask
+
+    @pytest.fixture(scope="session")
+    def shared(harness_server):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OPENAI_BASE_URL", harness_server.base_url)
+            patch.setenv("OPENAI_API_KEY", "none")
+            return ask("Never shared")
+
+    def test_with_it(shared):
+        pass
+"""
+
+
+def test_a_miss_of_a_shared_fixture_is_told_as_itself(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest(pytester.makepyfile(test_shared=SHARED))
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E * harness.errors.RecordingNotFound: No recording for POST /v1/chat/completions (model m), key *",
+            'E * Record it:  HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest "test_shared.py::test_with_it"',
+        ]
+    )
+
+
 def test_a_miss_is_told_as_itself(pytester: pytest.Pytester) -> None:
     record(pytester, "Say hello", "Hello!\nAnd more.")
     pytester.makepyfile(test_misses=MISSES)
