@@ -28,6 +28,10 @@ class _WithPaths(click.Command):
         if "--" in args:
             at = args.index("--")
             before, behind = args[:at], args[at + 1 :]
+        options = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        for path in behind:
+            if path.partition("=")[0] in options:
+                raise click.UsageError(f"{path} stands behind --, where only paths are: put it before.", ctx)
         ctx.meta[_PATHS] = tuple(behind)
         return super().parse_args(ctx, before)
 

@@ -120,8 +120,17 @@ def _git(directory: Path, *arguments: str) -> bytes:
                 hint="Name two directories of recordings, or go to the project.",
             )
         why = f"git {arguments[0]} says: {said}" if said else f"git knows nothing of that name in {directory}."
-        raise RecordingError(why, hint="Name a directory of recordings, or a revision of `git log --oneline`.")
+        raise RecordingError(
+            why, hint=f"Name a directory of recordings, or a revision of `git log --oneline`.{_cut_short(directory)}"
+        )
     return done.stdout
+
+
+def _cut_short(directory: Path) -> str:
+    """What to do in a clone that has not the whole history, as the machines of CI make them."""
+    asked = [_program(), "rev-parse", "--is-shallow-repository"]
+    said = subprocess.run(asked, cwd=directory, capture_output=True, check=False)  # noqa: S603, nothing in it is a user's
+    return " This clone is shallow: `git fetch --unshallow` gets the rest." if said.stdout.strip() == b"true" else ""
 
 
 def _program() -> str:

@@ -101,6 +101,13 @@ def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str]) -> None:
     assert run(*arguments).exit_code == 2
 
 
+@pytest.mark.parametrize("option", ["--fail-on", "--html=page.html"])
+def test_an_option_behind_the_hyphens_is_no_path(option: str) -> None:
+    result = run("HEAD~1..HEAD", "--", "recordings", option)
+    assert result.exit_code == 2
+    assert f"{option} stands behind --, where only paths are: put it before." in result.stderr
+
+
 def test_json_is_one_object(tmp_path: Path) -> None:
     result = run("--json", directory(tmp_path / "old", rome="Rome."), directory(tmp_path / "new", rome="Roma."))
     document = json.loads(result.stdout)

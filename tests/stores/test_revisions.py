@@ -127,6 +127,18 @@ def test_what_is_neither_is_named(project: Path, places: tuple[str, ...], messag
     assert caught.value.hint
 
 
+@pytest.mark.usefixtures("git")
+def test_in_a_shallow_clone_the_error_says_how_to_get_the_rest(project: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run([str(shutil.which("git")), "clone", "-q", "--depth", "1", project.as_uri(), str(clone)], check=True)
+    with pytest.raises(RecordingError) as caught:
+        in_revision("HEAD~1", (), clone)
+    assert "git fetch --unshallow" in str(caught.value.hint)
+    with pytest.raises(RecordingError) as caught:
+        in_revision("HEAD~9", (), project)
+    assert "shallow" not in str(caught.value.hint)
+
+
 def test_outside_of_a_repository_revisions_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(RecordingError, match="is in no git repository"):
