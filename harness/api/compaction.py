@@ -1,7 +1,8 @@
 """``/v1/responses/compact``: its request, its answer, and the compaction item that carries a summary.
 
-OpenAI encrypts what its own models make of a conversation. Ours holds what the user said, word for word, and a summary
-by the model that was named, as JSON in base64: a client hands it back as it is, and whoever wants to can read it.
+What is left of a conversation is what the user said, word for word, and a compaction item behind it. OpenAI encrypts
+what its own models make of the rest. Ours holds a summary by the model that was named, as JSON in base64: a client
+hands it back as it is, and whoever wants to can read it.
 """
 
 import base64
@@ -13,16 +14,30 @@ from pydantic import Field, StrictStr
 
 from harness.api.closed import Closed
 from harness.api.create_response import CreateResponse, ServiceTier, parse_create
-from harness.api.items import parse_items
 from harness.api.responses import usage_object
 from harness.api.validation import parse
 from harness.errors import InvalidRequest
 
-_REQUEST = (
-    "Summarize the conversation up to here, for someone who continues it without having seen it: what was asked and "
-    "decided, what is known and where from, what tools were called and what they gave, what is still to be done. Keep "
-    "names, numbers, paths and identifiers exactly as they are. Answer with the summary alone."
+_REQUEST = """\
+You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary for another LLM that will resume the task.
+
+Include:
+- Current progress and key decisions made
+- Important context, constraints, or user preferences
+- What remains to be done (clear next steps)
+- Any critical data, examples, or references needed to continue
+
+Be concise, structured, and focused on helping the next LLM seamlessly continue the work."""
+"""The words of OGX (MIT license), which OpenAI's description has too: so recordings of either answer us."""
+
+_HANDOFF = (
+    "Another language model started to solve this problem and produced a summary of its thinking process. "
+    "You also have access to the state of the tools that were used by that language model. "
+    "Use this to build on the work that has already been done and avoid duplicating work. "
+    "Here is the summary produced by the other language model, "
+    "use the information in this summary to assist with your own analysis:"
 )
+"""What OGX says before a summary."""
 
 
 class CompactRequest(Closed):
@@ -41,7 +56,6 @@ class _Packed(Closed):
     """What stands inside of a compaction item."""
 
     harness: Literal[1]
-    messages: list[Any]
     summary: StrictStr
 
 
@@ -59,46 +73,32 @@ def request_item(item_id: str) -> dict[str, Any]:
     return {"type": "message", "id": item_id, "status": "completed", "role": "user", "content": content}
 
 
-def compaction_object(response: dict[str, Any], compaction: dict[str, Any]) -> dict[str, Any]:
-    """The answer, given the response that made the summary."""
+def compaction_object(response: dict[str, Any], output: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer, given the response that made the summary, and what is left of the conversation."""
     return {
         "id": response["id"],
         "object": "response.compaction",
         "created_at": response["created_at"],
-        "output": [compaction],
+        "output": output,
         "usage": response["usage"] or usage_object({}),
     }
 
 
-def pack(item_id: str, items: list[dict[str, Any]], summary: str) -> dict[str, Any]:
-    """The compaction item for ``items``: what the user said, word for word, and a summary of all of it."""
-    said: list[dict[str, Any]] = []
-    for item in items:
-        before = unpack(item) if item["type"] == "compaction" else None
-        if before is not None:
-            said += before[0]
-        elif item["type"] == "message" and item["role"] == "user":
-            said.append(item)
-    packed = json.dumps({"harness": 1, "messages": said, "summary": summary})
+def compacted(items: list[dict[str, Any]], compaction: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is left of a conversation: what the user said, and the compaction item that stands for all of it."""
+    return [*(item for item in items if item["type"] == "message" and item["role"] == "user"), compaction]
+
+
+def pack(item_id: str, summary: str) -> dict[str, Any]:
+    """The compaction item that carries a summary."""
+    packed = json.dumps({"harness": 1, "summary": summary})
     return {"id": item_id, "type": "compaction", "encrypted_content": base64.b64encode(packed.encode()).decode()}
 
 
-def unpack(item: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
-    """The user's messages and the summary of a compaction item; None for one that was not made here."""
+def expand(item: dict[str, Any]) -> dict[str, Any] | None:
+    """The message that a model is sent in place of a compaction item; None for one that was not made here."""
     try:
-        value = json.loads(base64.b64decode(item["encrypted_content"], validate=True))
-        packed = parse(_Packed, value)
-        messages = parse_items(packed.messages, "messages", str)
+        packed = parse(_Packed, json.loads(base64.b64decode(item["encrypted_content"], validate=True)))
     except (binascii.Error, ValueError, RecursionError, InvalidRequest):
         return None
-    return (messages, packed.summary) if all(item["type"] == "message" for item in messages) else None
-
-
-def expand(item: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The messages that a model is sent in place of a compaction item; None for one that was not made here."""
-    unpacked = unpack(item)
-    if unpacked is None:
-        return None
-    messages, summary = unpacked
-    told = {"type": "message", "role": "user", "content": f"The conversation before this, in short:\n\n{summary}"}
-    return [*messages, told]
+    return {"type": "message", "role": "assistant", "content": f"{_HANDOFF}\n{packed.summary}"}

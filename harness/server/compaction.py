@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from harness.api.compaction import compaction_object, pack, parse_compact, request_item
+from harness.api.compaction import compacted, compaction_object, pack, parse_compact, request_item
 from harness.errors import UpstreamError
 from harness.server.context import json_body, scope_of, services
 from harness.server.drive import Driver
@@ -24,9 +24,9 @@ async def compact(request: web.Request) -> web.Response:
     headers = headers_for_upstream(request)
     driver = Driver(parts.backend, parts.state, scope_of(request), headers, lambda: parts.identity.end(origin))
     response = await driver.drive(plan, _nowhere)
-    compaction = pack(origin.ids.new("cmp"), items, _summary(response))
+    output = compacted(items, pack(origin.ids.new("cmp"), _summary(response)))
     named = {RECORDING_HEADER: ", ".join(driver.recordings)} if driver.recordings else {}
-    return web.json_response(compaction_object(response, compaction), headers=named)
+    return web.json_response(compaction_object(response, output), headers=named)
 
 
 async def _nowhere(_: dict[str, Any]) -> None:

@@ -180,8 +180,7 @@ def _add_compaction(messages: list[Message], item: Item) -> None:
             param="input",
             code="invalid_encrypted_content",
         )
-    for message in said:
-        _add_message(messages, message)
+    _add_message(messages, said)
 
 
 def _refuse(_: list[Message], item: Item) -> None:

@@ -35,7 +35,9 @@ def check_response(response: dict[str, Any]) -> None:
 def check_compaction(compaction: dict[str, Any]) -> None:
     """Fails for what is no compacted response."""
     _check(_OPENAI, "CompactResource", compaction)
-    CompactedResponse.model_validate_json(json.dumps(compaction), strict=True)
+    # The package's type has no place for the user's messages, which come first as its own documentation says.
+    rest = [item for item in compaction["output"] if item["type"] != "message"]
+    CompactedResponse.model_validate_json(json.dumps(compaction | {"output": rest}), strict=True)
 
 
 def check_event(event: dict[str, Any]) -> None:
