@@ -169,7 +169,10 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """What a worker of xdist did is part of the run."""
-    part = getattr(node, "workeroutput", {}).get("harness")
+    output = getattr(node, "workeroutput", {})
+    run = node.config.stash[RUN]
+    run.left_out = max(run.left_out, output.get("harness_left_out", 0))
+    part = output.get("harness")
     if part is not None:
         node.config.stash.setdefault(WORKERS, []).append(part)
 
@@ -190,8 +193,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     output = getattr(config, "workeroutput", None)
     if output is None:
         config.stash[ENDED] = end(session, run, exitstatus)
-    elif run.is_used or run.left_out:
-        output["harness"] = told(run)
+    else:
+        output["harness_left_out"] = run.left_out
+        if run.is_used:
+            output["harness"] = told(run)
     return result
 
 

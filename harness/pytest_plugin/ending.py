@@ -41,7 +41,6 @@ def told(run: Run) -> dict[str, Any]:
         "log": run.log().as_json(),
         "directories": run.directories(),
         "scopes": run.scopes(),
-        "left_out": run.left_out,
     }
 
 
@@ -54,8 +53,7 @@ def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
     ended = Ended(_merged(run, parts))
     outcomes = _outcomes(session.config)
     ended.log.tests = {test: outcomes.get(test, "unknown") for test in sorted(ended.log.tests)}
-    left_out = max([run.left_out, *(part["left_out"] for part in parts)])
-    _sum_up(session, run, ended, _Whole(parts, outcomes, left_out, exitstatus))
+    _sum_up(session, run, ended, _Whole(parts, outcomes, run.left_out, exitstatus))
     return ended
 
 
@@ -82,6 +80,10 @@ def _merged(run: Run, parts: list[dict[str, Any]]) -> "RunLog":
 
     log = run.log()
     log.asked, log.tests = [], {}
+    if parts:
+        # A controller of xdist's runs no test: its own mode counts where a worker had it too.
+        had = {mode for part in parts for mode in part["log"]["mode"].split(", ")}
+        log.mode = ", ".join(mode for mode in log.mode.split(", ") if mode in had)
     return merge([run_log(part["log"]) for part in parts], log)
 
 

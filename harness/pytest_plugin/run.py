@@ -48,7 +48,7 @@ class Run:
         self.is_wanted = False
         """Whether any test uses the harness."""
         self.left_out = 0
-        """How many of the tests that were collected do not run."""
+        """How many of the tests that were collected do not run; a controller of xdist's hears it of its workers."""
         self._settings: Settings | None = None
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []

@@ -154,6 +154,6 @@ def merge(logs: Iterable[RunLog], into: RunLog) -> RunLog:
         into.asked += log.asked
         into.tests |= log.tests
         modes: Sequence[str] = [*into.mode.split(", "), *log.mode.split(", ")]
-        into.mode = ", ".join(dict.fromkeys(modes))
+        into.mode = ", ".join(dict.fromkeys(filter(None, modes)))
     into.asked.sort(key=lambda one: one.who)
     return into

@@ -133,3 +133,5 @@ def test_xdist_gives_the_same_result(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["1 replayed, 3 recorded, 0 missed"])
     assert scopes(pytester) == ALL
+    again = pytester.runpytest_subprocess("--harness-vcr", "-n1", "-k", "News")
+    again.stdout.fnmatch_lines(["-* harness, mode vcr none -*"])
