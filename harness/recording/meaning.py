@@ -33,7 +33,7 @@ _NOISE = frozenset({
 _VERBATIM = frozenset({"input", "arguments", "input_schema", "inputSchema", "output_schema", "outputSchema", "env"})
 """What a tool is given, and what it says that it takes: names in there are the tool's, none is noise."""
 _EMPTY: tuple[Json, ...] = (None, "", [], {})
-_OPAQUE = frozenset({"reasoning.encrypted", "redacted_thinking"})
+OPAQUE = frozenset({"reasoning.encrypted", "redacted_thinking"})
 """Kinds of parts whose ``data`` nobody but the upstream can read, and that are never the same twice."""
 _UNSTABLE = re.compile(
     r"\b(?:req(?:uest)?|chatcmpl|cmpl|resp|msg|call|rec)[_-]\w{8,}"
@@ -173,7 +173,7 @@ def _clean(value: Json) -> Json:
         cleaned = {
             name: parsed(json.dumps(item)) if name in _VERBATIM and not isinstance(item, str) else _clean(item)
             for name, item in value.items()
-            if name not in _NOISE and item not in _EMPTY and not (name == "data" and str(value.get("type")) in _OPAQUE)
+            if name not in _NOISE and item not in _EMPTY and not (name == "data" and str(value.get("type")) in OPAQUE)
         }
         return {name: item for name, item in cleaned.items() if item not in _EMPTY}
     if isinstance(value, list):

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 
 from harness.recording.differences import differences
 from harness.recording.format import to_document
+from harness.recording.meaning import OPAQUE
 from harness.recording.model import Exchange, Json, Response
 from harness.recording.streams import whole
 
 _QUOTED = (
     *("id", "call_id", "item_id", "response_id", "conversation_id", "file_id", "container_id"),
-    *("signature", "thought_signature", "encrypted_content"),
+    *("signature", "thought_signature", "encrypted_content", "approval_request_id"),
 )
 """What a client sends back as it came. The requests that follow are found by it, so it is no noise here."""
+_NAMES = ("reasoning", "reasoning_content")
+"""Two names of one thing, of which a client reads the one that it knows."""
 
 
 _NOISE = re.compile(r"ratelimit|request-id|processing-ms|version")
@@ -57,10 +60,12 @@ def _said(response: Response) -> Json:
 
 
 def _quoted(value: Json) -> Iterator[Json]:
-    """Everything in an answer that a client may quote, in the order of the names."""
+    """Everything in an answer that a client may quote, or reads by its name, in the order of the names."""
     if isinstance(value, dict):
         for name in sorted(value):
-            if name in _QUOTED:
+            if name in _NAMES and value[name]:
+                yield name
+            if name in _QUOTED or (name == "data" and str(value.get("type")) in OPAQUE):
                 yield value[name]
             else:
                 yield from _quoted(value[name])

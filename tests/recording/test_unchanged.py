@@ -68,3 +68,25 @@ def test_noise_changes_nothing(old: Exchange, new: Exchange) -> None:
 def test_what_a_client_is_told_counts(old: Exchange, new: Exchange) -> None:
     assert not is_unchanged(old, new)
     assert not is_unchanged(new, old)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"reasoning": "They ask."}, {"reasoning_content": "They ask."}),
+        ({"reasoning": "They ask."}, {"reasoning": "They ask.", "reasoning_content": "They ask."}),
+        (
+            {"reasoning_details": [{"type": "reasoning.encrypted", "data": "a"}]},
+            {"reasoning_details": [{"type": "reasoning.encrypted", "data": "b"}]},
+        ),
+    ],
+)
+def test_what_a_client_reads_or_sends_back_is_a_change(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """A diff has nothing to say of these, but who replays the old one gets another field, or quotes another one."""
+    one, two = (
+        Exchange(REQUEST, Response({"id": "c", "choices": [{"index": 0, "message": {"content": "yes", **message}}]}))
+        for message in (old, new)
+    )
+    assert is_unchanged(one, one)
+    assert not is_unchanged(one, two)
+    assert not is_unchanged(two, one)
