@@ -14,7 +14,7 @@ from harness.turn.machine import Plan
 
 
 async def compact(request: web.Request) -> web.Response:
-    """Ask the model for a summary, as of any response; nothing is kept of it here."""
+    """Ask the model for a summary, as of any response. What is left can be continued by the compaction's id."""
     parts = services(request)
     wanted = parse_compact(await json_body(request))
     history = await history_of(request, wanted)
@@ -25,6 +25,9 @@ async def compact(request: web.Request) -> web.Response:
     driver = Driver(parts.backend, parts.state, scope_of(request), headers, lambda: parts.identity.end(origin))
     response = await driver.drive(plan, _nowhere)
     output = compacted(items, pack(origin.ids.new("cmp"), _summary(response)))
+    # Kept as a response that said nothing: what is left is what was before it.
+    kept = response | {"output": [], "store": True}
+    await parts.state.save_turn(kept, input_items=output, conversation_id=None, new_items=[], keep=True)
     named = {RECORDING_HEADER: ", ".join(driver.recordings)} if driver.recordings else {}
     return web.json_response(compaction_object(response, output), headers=named)
 

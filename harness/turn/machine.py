@@ -62,7 +62,10 @@ _INCOMPLETE = {
 }
 """Finish reasons that leave a response incomplete (Anthropic's and Mistral's too), and OpenAI's words for why."""
 
-_PART = "response.content_part."
+_OF_ITS_RESPONSE = ("response.output_item.", "response.content_part.")
+"""Events that say which response they are of. OpenAI says it of the whole response alone; OGX's clients take an event
+without it for another kind, and the other clients leave alone what they do not know.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +284,7 @@ class Turn:
 
     def _emit(self, event: dict[str, Any]) -> Emit:
         self._events += 1
-        # OpenAI says it of the whole response alone, OGX of every part as well: its clients look for it there.
-        whose = {"response_id": self.response["id"]} if event["type"].startswith(_PART) else {}
+        whose = {"response_id": self.response["id"]} if event["type"].startswith(_OF_ITS_RESPONSE) else {}
         return Emit({"type": event["type"], "sequence_number": self._events - 1} | event | whose)
 
     def _say(self, events: Iterable[dict[str, Any]]) -> Iterator[Command]:

@@ -21,10 +21,10 @@ def test_openais_api_is_also_below_the_place_where_llama_stack_had_it(tmp_path: 
                 assert client.chat.completions.list().data
 
 
-def test_every_event_of_a_part_says_whose_it_is(tmp_path: Path) -> None:
+def test_every_event_of_an_item_or_a_part_says_whose_it_is(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path)
     recordings.add(("user", "Hi"), answer="Hello")
     with serving(recordings) as server, OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
         events = list(say(client, "Hi", stream=True))
-    parts = [event for event in events if event.type.startswith("response.content_part.")]
-    assert [part.response_id for part in parts] == [events[0].response.id] * 2
+    told = [event for event in events if event.type.split(".")[1] in ("output_item", "content_part")]
+    assert [event.response_id for event in told] == [events[0].response.id] * 4

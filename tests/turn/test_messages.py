@@ -159,6 +159,10 @@ def test_custom_calls_and_their_outputs() -> None:
     ]
 
 
+def said(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
 def test_pictures_that_tools_gave_follow_behind_their_answers() -> None:
     picture = {"type": "input_image", "image_url": "https://x/a.png", "detail": "auto"}
     outputs = [output("a", [text("42")]), output("b", [text("42"), picture]), output("c", [picture])]
@@ -166,13 +170,22 @@ def test_pictures_that_tools_gave_follow_behind_their_answers() -> None:
     one, two, three, attached, last = to_messages([*outputs, message("user", text("Hi"))])
 
     assert one["content"] == "42"
-    assert [part["type"] for part in two["content"]] == ["text", "text"]
     assert [message["role"] for message in (one, two, three)] == ["tool"] * 3
-    assert two["content"][1]["text"] == three["content"]
+    assert [message["content"] for message in (two, three)] == [[said("42")], [said("[image]")]]
     assert attached["role"] == "user"
     kinds = [part.get("text", part["type"]) for part in attached["content"]]
     assert kinds == ["Given by tool 2:", "image_url", "Given by tool 3:", "image_url"]
     assert last["content"] == "Hi"
+
+
+def test_pictures_of_one_tool_alone_are_told_as_ogx_tells_them() -> None:
+    picture = {"type": "input_image", "image_url": "https://x/a.png", "detail": "auto"}
+
+    told, attached = to_messages([output("a", [picture])])
+
+    assert told["content"] == [said("[image]")]
+    url = {"url": "https://x/a.png", "detail": "auto"}
+    assert attached == {"role": "user", "content": [{"type": "image_url", "image_url": url}]}
 
 
 def test_reasoning_and_hosted_calls_are_left_out() -> None:
