@@ -108,9 +108,12 @@ class _Scope:
                 for signature in _signatures(one):
                     self._by_signature[signature].append((answer, choice))
             if answer.request.method == "POST":
+                # An id that its own request has is told again there, and was brought by another answer.
+                known = set(_asked(answer.request))
                 calls = (id for one in answer.said.spoken for id in one.ids)
                 for id in (*answer.said.ids.values(), *calls):
-                    self._by_id[id].append(answer.name)
+                    if id not in known:
+                        self._by_id[id].append(answer.name)
 
     def quotes(self) -> dict[str, tuple[Quote, ...]]:
         """What is surest comes first: of two recordings that seem to quote each other, one only does."""
@@ -162,7 +165,7 @@ class _Scope:
         return best
 
     def _by_ids(self, answer: _Answer) -> Iterator[Quote]:
-        for text in dict.fromkeys((*_strings(answer.request.body), *answer.request.path.split("/"))):
+        for text in dict.fromkeys(_asked(answer.request)):
             holders = self._by_id.get(text, ())
             if holders and not any(name in self._after[answer.name] for name in holders):
                 yield Quote(holders[0])
@@ -191,6 +194,12 @@ def _signatures(one: Spoken) -> Iterator[_Signature]:
     if not one.is_nothing:
         calls = tuple((call.name, json.dumps(call.arguments, sort_keys=True)) for call in one.calls)
         yield ("said", one.text.strip(), calls)
+
+
+def _asked(request: Request) -> Iterator[str]:
+    """Every string in a request that may be an id."""
+    yield from _strings(request.body)
+    yield from request.path.split("/")
 
 
 def _strings(value: Json) -> Iterator[str]:

@@ -1,0 +1,70 @@
+"""A refresh of what an upstream keeps: later requests quote the ids that the new answers brought."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from harness.running import ServerThread
+from harness.settings import Mode, Settings
+from tests.refresh.recorded import refresh
+from tests.stateful_upstream import StatefulUpstream, stateful
+
+
+def record_flow(folder: Path) -> None:
+    """Two responses, the second on top of the first, which is then looked up; their upstream is gone afterwards."""
+    with stateful() as upstream:
+        settings = Settings(mode=Mode.RECORD, recordings=folder, upstream=upstream.url, responses="upstream")
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="none") as api:
+            first = api.responses.create(model="m", input="Hi")
+            api.responses.create(model="m", input="Go on", previous_response_id=first.id)
+            api.responses.retrieve(first.id)
+
+
+def recordings(folder: Path) -> dict[str, Any]:
+    return {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
+
+
+def test_an_upstream_that_knows_nothing_of_the_recorded_ids_is_asked_by_its_own(tmp_path: Path) -> None:
+    record_flow(tmp_path / "old")
+
+    with stateful("Good morning") as upstream:
+        done = refresh(upstream.url, tmp_path / "old", "--into", tmp_path / "new", "--jobs", "1")
+
+    assert done.exit_code == 0, done.output
+    old, new = recordings(tmp_path / "old"), recordings(tmp_path / "new")
+    # The same requests, by normalized ids: the same names.
+    assert old.keys() == new.keys()
+    assert len(new) == 3
+    assert all("Good morning" in json.dumps(recording["response"]) for recording in new.values())
+
+
+@pytest.mark.parametrize("change", [(), ("--set", "temperature=0")])
+def test_a_refresh_that_goes_on_knows_the_ids_of_what_was_answered(tmp_path: Path, change: tuple[str, ...]) -> None:
+    record_flow(tmp_path / "old")
+    arguments = (tmp_path / "old", "--into", tmp_path / "new", "--jobs", "1", "--retries", "0", *change)
+
+    with stateful("Good morning") as upstream:
+        respond = upstream.respond
+
+        def break_down(body: dict[str, Any]) -> dict[str, Any]:
+            if body.get("previous_response_id"):
+                raise OSError("out of order")
+            return respond(body)
+
+        upstream.respond = break_down  # type: ignore[method-assign] - an upstream that breaks down for a while
+        assert refresh(upstream.url, *arguments).exit_code == 2
+        upstream.respond = respond  # type: ignore[method-assign] - and is mended
+        count = len(asked(upstream))
+        done = refresh(upstream.url, *arguments)
+
+        assert done.exit_code == 0, done.output
+        assert len(asked(upstream)) == count + 1
+    assert len(recordings(tmp_path / "new")) == 3
+
+
+def asked(upstream: StatefulUpstream) -> list[str]:
+    """The responses that an upstream made."""
+    return [name for name in upstream.objects if name.startswith("resp_")]
