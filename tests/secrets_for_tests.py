@@ -72,3 +72,13 @@ IN_CONTEXT = {
     "masked": ("Incorrect API key provided: {}.", "sk-" + "proj-****************************abcd"),
 }
 """What is a secret because of what stands before it: a text with a gap, and what belongs into the gap."""
+
+QUERIES = ("first of a query", "google in a query")
+"""Those that are secrets because nothing stands before them: the beginning of a form or a query."""
+
+ANYWHERE = (
+    *SECRETS.values(),
+    *(text.format(word) for name, (text, word) in IN_CONTEXT.items() if name not in QUERIES),
+    PRIVATE_KEY,
+)
+"""Texts with a secret in them, wherever they stand."""

@@ -18,7 +18,7 @@ from harness.recording.ids import completion_id
 from harness.recording.key import digest, key, recording_name
 from harness.recording.model import Request
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
-from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS
+from tests.secrets_for_tests import ANYWHERE, IN_CONTEXT, QUERIES, SECRETS
 
 DAY = 24 * 3600
 
@@ -199,14 +199,15 @@ def test_a_key_that_stands_twice_is_not_mended_by_forgetting_one() -> None:
 
 @pytest.mark.slow
 def test_secrets_of_every_kind_are_found_however_deep_and_mended() -> None:
-    texts = [*SECRETS.values(), *(text.format(word) for text, word in IN_CONTEXT.values()), PRIVATE_KEY]
+    texts = [("It is ", text) for text in ANYWHERE]
+    texts += [("", text.format(word)) for text, word in (IN_CONTEXT[name] for name in QUERIES)]
     files = set()
-    for number, text in enumerate(texts):
+    for number, (before, text) in enumerate(texts):
         # As it is, and as the arguments of a tool have it, which are JSON in JSON.
         for depth, said in enumerate((text, json.dumps({"found": text}), json.dumps(json.dumps({"found": text})))):
             file = write(f"Secret {number} at {depth}")
             document = json.loads(file.read_text("utf-8"))
-            document["response"]["body"][1]["__data__"]["choices"][0]["delta"]["content"] = said
+            document["response"]["body"][1]["__data__"]["choices"][0]["delta"]["content"] = before + said
             file.write_text(dumps(document), "utf-8")
             files.add((str(file), "secret"))
 

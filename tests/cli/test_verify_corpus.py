@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.corpus import Document, build
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
-from tests.secrets_for_tests import IN_CONTEXT, PRIVATE_KEY, SECRETS
+from tests.secrets_for_tests import ANYWHERE
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,7 +22,6 @@ pytestmark = [
 ]
 
 COUNT = 330
-SECRET_TEXTS = [*SECRETS.values(), *(text.format(word) for text, word in IN_CONTEXT.values()), PRIVATE_KEY]
 
 Plant = Callable[["Planter"], set[Path]]
 
@@ -66,7 +65,7 @@ class Planter:
         return {Path(shutil.copy(file, file.with_name(name(file))))}
 
     def secret(self) -> str:
-        return self.chance.choice(SECRET_TEXTS)
+        return self.chance.choice(ANYWHERE)
 
     def digest(self) -> str:
         return f"{self.chance.getrandbits(256):064x}"
