@@ -1,6 +1,7 @@
 """Responses over an upstream that refuses late or stops early, live: nothing is recorded that would notice."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,16 @@ def test_items_without_words_are_no_question(tmp_path: Path) -> None:
     search: Any = [{"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "q"}}]
     raised = refused(b"", tmp_path, lambda client: client.responses.create(model="m", input=search))
     assert (raised.status_code, raised.code) == (400, "invalid_value")
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_a_stream_may_say_its_charset(tmp_path: Path, streamed: bool) -> None:
+    """So OpenAI's own do."""
+    answer = stream(chunk("Hi"), chunk(finish="stop"))
+    answer = answer.replace(b"text/event-stream", b"Text/Event-Stream; charset=utf-8")
+    with scripted(answer) as upstream:
+        settings = Settings(mode=Mode.LIVE, recordings=tmp_path, upstream=upstream.url)
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x") as client:
+            with client.responses.stream(model="m", input="Hi") if streamed else nullcontext() as events:
+                response = events.get_final_response() if events else client.responses.create(model="m", input="Hi")
+    assert response.output_text == "Hi"
