@@ -12,6 +12,7 @@ from harness.errors import HarnessError, InvalidRequest, NotFound
 from harness.server import (
     compaction,
     conversations,
+    cors,
     inference,
     input_tokens,
     openai_headers,
@@ -67,7 +68,7 @@ def make_app(services: Services) -> web.Application:
             app.router.add_route("*", f"{prefix}/{name}/{{rest:(?s:.+)}}", inference.pass_on)
     add(app, "GET", "/health", _health)
     app.router.add_route("*", "/{rest:(?s:.*)}", not_served)
-    app.on_response_prepare.extend([_without_clock, openai_headers.complete])
+    app.on_response_prepare.extend([_without_clock, openai_headers.complete, cors.complete])
     app.on_shutdown.append(_finish)
     app.on_cleanup.append(_close)
     return app
@@ -136,7 +137,7 @@ async def _methods(request: web.Request) -> str:
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error as OpenAI's body. An SDK must not ask again where asking again cannot help."""
     try:
-        return await handler(request)
+        return cors.preflight(request) or await handler(request)
     except HarnessError as error:
         return error_response(error)
     except web.HTTPRequestEntityTooLarge as error:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from harness.api.body import parse_object
 from harness.backends.protocol import AtHand, Backend
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InvalidRequest
 from harness.server.background import Runs
 from harness.server.identity import Identity
 from harness.stores.protocol import StateStore
@@ -67,4 +67,15 @@ def whole_text(scope: str | None) -> str | None:
 
 async def json_body(request: web.Request) -> dict[str, Any]:
     """The body as a JSON object; no body is an empty one. Raises InvalidRequest for anything else."""
-    return parse_object(await request.read())
+    return parse_object(await body_of(request))
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The body, unpacked. Raises InvalidRequest for one that is not packed as its headers say, or not all there."""
+    try:
+        return await request.read()
+    except web.RequestPayloadError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
+        raise InvalidRequest(f"The body of your request could not be read: {reason}", code="invalid_body") from error
+    except ConnectionResetError as error:
+        raise InvalidRequest("The client left before all of its request was sent.", code="invalid_body") from error

@@ -16,7 +16,8 @@ from harness.recording.canonical import bare_model
 from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
 from harness.recording.transcript import failure
-from harness.server.context import scope_of, services
+from harness.server.context import body_of, scope_of, services
+from harness.server.cors import comes_from_page
 from harness.server.openai_headers import has_request_id, request_id
 from harness.server.repeats import Repeats
 from harness.server.stored_completions import keep
@@ -70,7 +71,7 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
 async def _call(request: web.Request, path: str) -> Call:
     query = "&".join(sorted(request.rel_url.raw_query_string.split("&")))
     headers = headers_for_upstream(request)
-    return Call(request.method, path, await request.read(), scope_of(request), headers, query=query)
+    return Call(request.method, path, await body_of(request), scope_of(request), headers, query=query)
 
 
 async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
@@ -81,7 +82,7 @@ async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
         return await _stream(request, answer, headers, call if stores else None)
     if stores and answer.status < 400:
         await _keep(request, call, answer.media_type, answer.body or b"")
-    if not stores and answer.again is not None:
+    if not stores and answer.again is not None and not comes_from_page(request):
         return request.app[REPEATS].respond(request, answer)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 

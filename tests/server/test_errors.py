@@ -272,3 +272,14 @@ def test_keys_of_an_upstreams_own_reach_it_where_the_settings_name_them(tmp_path
                 client.responses.create(model="m", input="Hi", extra_body=given)
     assert upstream.requests[0][1]["grammar"] == "x"
     assert "extra_body" not in upstream.requests[0][1]
+
+
+@pytest.mark.parametrize("path", [RESPONSES, CHAT])
+def test_a_body_that_is_not_packed_as_it_says_is_an_invalid_one(tmp_path: Path, path: str) -> None:
+    with ServerThread(Settings(recordings=tmp_path)) as server:
+        connection = http.client.HTTPConnection(urlsplit(server.base_url).netloc, timeout=5)
+        connection.request("POST", path, b"{}", {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+        answer = connection.getresponse()
+        error = json.loads(answer.read())["error"]
+        connection.close()
+    assert (answer.status, error["code"], error["type"]) == (400, "invalid_body", "invalid_request_error")
