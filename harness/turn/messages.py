@@ -81,10 +81,15 @@ def _refusal(part: Part) -> Part:
     return {"type": "text", "text": part["refusal"]}
 
 
+_DETAILS = {"original": "high"}
+"""How closely an image is looked at, where a chat completion has no such word: as closely as it can."""
+
+
 def _image(part: Part) -> Part:
     if not part.get("image_url"):
         raise _no_place("An image", "file_id", "image_url")
-    return {"type": "image_url", "image_url": {"url": part["image_url"], "detail": part.get("detail") or "auto"}}
+    detail = part.get("detail") or "auto"
+    return {"type": "image_url", "image_url": {"url": part["image_url"], "detail": _DETAILS.get(detail, detail)}}
 
 
 def _audio(part: Part) -> Part:

@@ -9,6 +9,9 @@ from harness.turn.toolbox import Toolbox
 
 Object: TypeAlias = dict[str, Any]
 
+_TOLD = {"function": ("name", "description", "parameters", "strict"), "custom": ("name", "description", "format")}
+"""What a chat completion takes of a tool. The rest says how it is loaded and called, of which there is one way there."""
+
 
 def tool_options(wanted: CreateResponse, toolbox: Toolbox, *, again: bool = False) -> Object:
     """``tools``, ``tool_choice`` and ``parallel_tool_calls``.
@@ -37,7 +40,7 @@ def tool_options(wanted: CreateResponse, toolbox: Toolbox, *, again: bool = Fals
 def _nested(tool: Object) -> Object:
     """A tool, or the name of one, as a chat completion writes it: all of it below its type."""
     kind = tool["type"]
-    inner = {name: value for name, value in tool.items() if name != "type" and value is not None}
+    inner = {name: tool[name] for name in _TOLD[kind] if tool.get(name) is not None}
     grammar = inner.get("format")
     if kind == "custom" and grammar and grammar["type"] == "grammar":
         rules = {name: value for name, value in grammar.items() if name != "type"}

@@ -119,21 +119,22 @@ def _check(file: str, schema: str, value: Any) -> None:
 
 
 @cache
-def _description(file: str) -> dict[str, Any]:
-    description: dict[str, Any] = json.loads((_DESCRIPTIONS / file).read_text("utf-8"))
-    return description
+def description(file: str = _OPENAI) -> dict[str, Any]:
+    """An API's description, OpenAI's own if none is named."""
+    said: dict[str, Any] = json.loads((_DESCRIPTIONS / file).read_text("utf-8"))
+    return said
 
 
 @cache
 def _validator(file: str, schema: str) -> Draft202012Validator:
-    root = {"$ref": f"#/components/schemas/{schema}", "components": _description(file)["components"]}
+    root = {"$ref": f"#/components/schemas/{schema}", "components": description(file)["components"]}
     return Draft202012Validator(root)
 
 
 @cache
 def _events(file: str) -> dict[str, str]:
     """The schema of each event, by its type."""
-    schemas = _description(file)["components"]["schemas"]
+    schemas = description(file)["components"]["schemas"]
     kinds = {
         name: schema.get("properties", {}).get("type", {}).get("enum", [""])[0]
         for name, schema in schemas.items()
