@@ -75,7 +75,7 @@ class Made:
         return [{"role": role, "content": self.one_of(self.word, lambda: self.several(part, 1))}]
 
     def answer(self) -> list[Object]:
-        content = self.one_of(self.word, lambda: self.several(self.answered, 1))
+        content = self.one_of(self.word, lambda: self.several(self.answered, 2))
         message = {"type": "message", "role": "assistant", "content": content}
         return [message | self.draw(st.sampled_from([{}, {"id": None, "status": None}, {"status": "completed"}]))]
 
@@ -110,7 +110,7 @@ class Made:
         return self.one_of(self.message, self.answer, self.calls, self.remote_call, self.untold)
 
     def items(self) -> list[Object]:
-        return [item for block in [self.message(), *self.several(self.block)] for item in block]
+        return [item for block in [self.message(), *self.several(self.block, 3, 6)] for item in block]
 
     def schema(self) -> Object:
         return {"type": "object", "properties": {self.name(): {"enum": [self.word()]}}, "additionalProperties": False}
