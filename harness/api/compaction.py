@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictStr
 
 from harness.api.closed import Closed
-from harness.api.create_response import CreateResponse, ServiceTier, parse_create
+from harness.api.create_response import CreateResponse, PromptCacheOptions, ServiceTier, parse_create
 from harness.api.responses import usage_object
 from harness.api.validation import parse
 from harness.errors import InvalidRequest
@@ -49,6 +49,7 @@ class CompactRequest(Closed):
     instructions: StrictStr | None = None
     prompt_cache_key: Annotated[StrictStr, Field(max_length=64)] | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
     service_tier: ServiceTier | None = None
 
 
@@ -61,9 +62,7 @@ class _Packed(Closed):
 
 def parse_compact(body: dict[str, Any]) -> CreateResponse:
     """The request as that of the response which makes the summary; its input as the client wrote it."""
-    if body.get("prompt_cache_options") is None:
-        body = {name: value for name, value in body.items() if name != "prompt_cache_options"}
-        parse(CompactRequest, body)
+    parse(CompactRequest, body)
     return parse_create({**body, "store": False})
 
 

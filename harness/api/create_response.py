@@ -20,13 +20,13 @@ from harness.errors import InvalidRequest
 
 HANDED_ON = (
     "temperature", "top_p", "presence_penalty", "frequency_penalty", "service_tier", "prompt_cache_key",
-    "prompt_cache_retention", "safety_identifier", "user", "seed", "stop", "top_k", "min_p", "logit_bias",
+    "prompt_cache_retention", "prompt_cache_options", "safety_identifier", "user", "seed", "stop",
+    "top_k", "min_p", "logit_bias",
 )  # fmt: skip
 """What a chat completion calls by the same name: handed on as it came, absent where it was absent."""
 
 _NOT_SERVED = (
-    "context_management", "moderation", "prompt", "prompt_cache_options", "access_programs",
-    "background_options", "image",
+    "context_management", "moderation", "prompt", "access_programs", "background_options", "image",
 )  # fmt: skip
 """Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
 
@@ -91,6 +91,14 @@ class StreamOptions(Closed):
     include_usage: StrictBool | None = None
 
 
+class PromptCacheOptions(Closed):
+    """``prompt_cache_options``, as far as a chat completion has them: it cannot ask for a cache and no answer."""
+
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+    prewarm: Literal[False] | None = None
+
+
 class ConversationReference(Closed):
     """``conversation`` as an object."""
 
@@ -127,6 +135,7 @@ class CreateResponse(Closed):
     service_tier: ServiceTier | None = None
     prompt_cache_key: StrictStr | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     user: StrictStr | None = None
     seed: StrictInt | None = None
@@ -140,6 +149,12 @@ class CreateResponse(Closed):
     def conversation_id(self) -> str | None:
         given = self.conversation
         return given.id if isinstance(given, ConversationReference) else given
+
+    @property
+    def handed_on(self) -> dict[str, Any]:
+        """What a chat completion calls by the same name, without what says nothing."""
+        said = self.model_dump(include={*HANDED_ON}, exclude={"prompt_cache_options": {"prewarm"}}, exclude_none=True)
+        return {name: said[name] for name in HANDED_ON if name in said}
 
     @property
     def wants_logprobs(self) -> bool:

@@ -231,6 +231,7 @@ KINDS: Mapping[str, Kind] = {
     "tool_search_call": _kind("tsc", "call_id execution created_by", status=_Status, arguments=Any),
     "tool_search_output": _kind("tso", "call_id execution created_by", status=_Status, tools=_List),
     "additional_tools": _kind("at", role=str, tools=_List),
+    "configuration_update": _kind("cfg", "reasoning text"),
     "compaction": _kind("cmp", "created_by", encrypted_content=str),
     "compaction_trigger": _kind("cmpt"),
     "program": _kind("prog", "caller_id", call_id=str, code=str, fingerprint=str),

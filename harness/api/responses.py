@@ -26,6 +26,7 @@ def response_object(
 ) -> dict[str, Any]:
     """The Response at its beginning: in progress, or queued, without output, the request's parameters or defaults."""
     reasoning = wanted.reasoning.model_dump(exclude_none=True) if wanted.reasoning else {}
+    caching = wanted.handed_on.get("prompt_cache_options")
 
     def given(name: str, *, default: Any) -> Any:
         value = getattr(wanted, name)
@@ -65,8 +66,9 @@ def response_object(
         "truncation": given("truncation", default="disabled"),
         "usage": None,
         "metadata": wanted.metadata or {},
-        # The one key that OpenAI's description does not let be null.
+        # The keys that OpenAI's description does not let be null.
         **({} if wanted.user is None else {"user": wanted.user}),
+        **({} if caching is None else {"prompt_cache_options": {"mode": "implicit", "ttl": "30m"} | caching}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.api.create_response import HANDED_ON, CreateResponse
+from harness.api.create_response import CreateResponse
 from harness.api.errors import invalid_value
 from harness.turn.calls import check_calls
 from harness.turn.messages import Item, to_messages
@@ -25,7 +25,7 @@ def chat_body(
     body: dict[str, Any] = {"model": wanted.model, "messages": to_messages(items, wanted.instructions)}
     if not body["messages"]:
         raise invalid_value("input", "Invalid 'input': nothing in it can be said in a chat completion.")
-    body |= {name: getattr(wanted, name) for name in HANDED_ON if getattr(wanted, name) is not None}
+    body |= wanted.handed_on
     if wanted.max_output_tokens is not None:
         body["max_completion_tokens"] = wanted.max_output_tokens
     if wanted.reasoning and wanted.reasoning.effort:

@@ -10,7 +10,7 @@ from harness.turn.toolbox import Toolbox
 Object: TypeAlias = dict[str, Any]
 
 _TOLD = {"function": ("name", "description", "parameters", "strict"), "custom": ("name", "description", "format")}
-"""What a chat completion takes of a tool. The rest says how it is loaded and called, of which there is one way there."""
+"""What a chat completion takes of a tool. The rest says how one is loaded and called, for which it has one way."""
 
 
 def tool_options(wanted: CreateResponse, toolbox: Toolbox, *, again: bool = False) -> Object:

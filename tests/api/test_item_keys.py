@@ -87,6 +87,25 @@ def unknown(found: Iterator[tuple[str, set[str]]]) -> dict[str, set[str]]:
     return {name: more for name, more in wanting.items() if more}
 
 
+def kinds(union: Any) -> set[str]:
+    """The types of the items in a union."""
+    members = typing.get_args(union)[0] if typing.get_origin(union) is typing.Annotated else union
+    return set().union(*(literals(hints_of(member).get("type")) for member in typing.get_args(members)))
+
+
+@pytest.mark.parametrize(
+    "union",
+    [
+        openai.types.responses.ResponseInputItem,
+        openai.types.responses.ResponseItem,
+        openai.types.conversations.ConversationItem,
+    ],
+)
+def test_every_kind_of_item_of_the_sdk_is_known(union: Any) -> None:
+    assert len(kinds(union)) > 20
+    assert kinds(union) - MODELS.keys() == set()
+
+
 def test_every_key_of_the_sdk_is_known() -> None:
     assert unknown(types_of_the_sdk()) == {}
 

@@ -106,7 +106,6 @@ def test_a_chain_is_compacted_and_a_compaction_again(tmp_path: Path) -> None:
     assert len(texts) == 2
 
 
-OPTIONS = {"model": "m", "input": "x", "prompt_cache_options": {}}
 NONE_OF_OURS = [
     b"not json",
     b"\xff",
@@ -137,10 +136,10 @@ def test_anothers_compaction_is_refused(tmp_path: Path) -> None:
         ({"model": "m", "input": 7}, 400, "invalid_type", "input"),
         ({"model": "m", "input": [CALL]}, 400, None, "input"),
         (
-            {"model": "m", "input": "x", "prompt_cache_options": {}},
+            {"model": "m", "input": "x", "prompt_cache_options": {"prewarm": True}},
             400,
-            "unsupported_parameter",
-            "prompt_cache_options",
+            "invalid_value",
+            "prompt_cache_options.prewarm",
         ),
         ({"model": "m", "previous_response_id": "resp_0"}, 400, "previous_response_not_found", "previous_response_id"),
         ({"model": "m", "input": "x", "prompt_cache_options": None}, 404, "recording_not_found", None),

@@ -45,6 +45,7 @@ OPTIONS: dict[str, Any] = {
     "safety_identifier": "s",
     "prompt_cache_key": "k",
     "prompt_cache_retention": "24h",
+    "prompt_cache_options": {"mode": "explicit", "ttl": "30m"},
     "temperature": 0,
     "top_logprobs": 1,
     "user": "u",

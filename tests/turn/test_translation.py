@@ -161,6 +161,7 @@ PARAMETERS: dict[str, st.SearchStrategy[Any]] = {
     "service_tier": st.sampled_from(["auto", "default", "flex", "priority"]),
     "prompt_cache_key": st.just("k"),
     "prompt_cache_retention": st.sampled_from(["in_memory", "24h"]),
+    "prompt_cache_options": st.sampled_from([{}, {"mode": "explicit", "ttl": "30m", "prewarm": False}]),
     "safety_identifier": st.just("s"),
     "user": st.just("u"),
     "max_output_tokens": st.integers(16, 10**6),
