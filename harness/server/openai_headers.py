@@ -25,9 +25,9 @@ def local_headers(seed: str | bytes) -> dict[str, str]:
     return {"openai-version": _VERSION, "openai-processing-ms": "0", **request_id(seed)}
 
 
-async def complete(request: web.Request, response: web.StreamResponse) -> None:
+async def complete(_: web.Request, response: web.StreamResponse) -> None:
     """Give a whole answer the headers that it lacks, before it is sent."""
-    if "/v1/" not in request.path or has_request_id(response.headers):
+    if has_request_id(response.headers):
         return
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         response.headers.update(local_headers(response.body))

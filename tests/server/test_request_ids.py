@@ -20,9 +20,11 @@ def ids_of(client: OpenAI) -> list[str | None]:
     chats = [completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).request_id for _ in range(2)]
     with pytest.raises(openai.NotFoundError) as raised:
         client.responses.retrieve("resp_0")
+    with pytest.raises(openai.NotFoundError) as lost:
+        client.with_options(base_url=str(client.base_url).replace("/v1", "/nowhere")).models.list()
     conversation = client.conversations.with_raw_response.create()
     whole = response._request_id  # noqa: SLF001 - the name under which the SDK documents it
-    return [whole, streamed.request_id, *chats, raised.value.request_id, conversation.request_id]
+    return [whole, streamed.request_id, *chats, raised.value.request_id, lost.value.request_id, conversation.request_id]
 
 
 def test_every_request_has_an_id_and_in_replay_the_same_one_in_every_run(tmp_path: Path) -> None:
