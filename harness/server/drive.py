@@ -12,6 +12,7 @@ from harness.api.mcp import servers
 from harness.api.refusals import broken_off, refusal
 from harness.backends.protocol import Answer, Backend, Call
 from harness.errors import HarnessError, NotFound, UpstreamError
+from harness.recording.bodies import base_type
 from harness.recording.chunks import split
 from harness.recording.model import STREAM_TYPE
 from harness.server.mcp import McpServers
@@ -149,7 +150,7 @@ async def _just(what: Input) -> AsyncGenerator[Input, None]:
 
 async def _chunks(answer: Answer) -> AsyncGenerator[dict[str, Any], None]:
     """The chunks of an answer, whether it is a stream, a prepared stream or a whole completion."""
-    if answer.media_type != STREAM_TYPE:
+    if base_type(answer.media_type) != STREAM_TYPE:
         for chunk in split(_object(answer.body or b"")):
             yield chunk
         return
