@@ -1,5 +1,7 @@
-"""Responses over an upstream that words its headers in its own way, refuses late or stops early, live: nothing is
-recorded that would notice."""
+"""Responses over an upstream with headers of its own wording, that refuses late or stops early.
+
+Live: nothing is recorded that would notice.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
