@@ -12,6 +12,7 @@ from harness.api import sse
 from harness.api.completions import check_metadata
 from harness.backends.protocol import Answer, Call
 from harness.errors import BrokenOff, HarnessError, NotFound
+from harness.recording.bodies import base_type
 from harness.recording.canonical import bare_model
 from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
@@ -108,7 +109,7 @@ def wants_keeping(call: Call) -> bool:
 
 
 async def _keep(request: web.Request, call: Call, media_type: str, data: bytes) -> None:
-    if media_type == STREAM_TYPE:
+    if base_type(media_type) == STREAM_TYPE:
         events = [event.data for event in sse.Decoder().feed(data)]
         completion = aggregate([json.loads(event) for event in events if event != "[DONE]"])
     else:
