@@ -14,7 +14,7 @@ from openai import OpenAI
 
 from harness.running import ServerThread
 from harness.settings import Mode, Settings
-from tests.scripted_upstream import chunk, http, scripted, sse, stream
+from tests.scripted_upstream import chunk, scripted, stream
 
 
 def refused(answer: bytes, tmp_path: Path, ask: Callable[[OpenAI], Any]) -> openai.APIStatusError:
@@ -54,17 +54,6 @@ def test_a_stream_that_stops_early_has_failed_and_adds_nothing(tmp_path: Path) -
             asked = client.responses.create(model="m", input="Hi", stream=True, conversation=conversation.id)
             assert [event.type for event in asked][-1] == "response.failed"
             assert client.conversations.items.list(conversation.id).data == []
-
-
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
-def test_a_stream_may_name_its_charset(tmp_path: Path, streamed: bool) -> None:
-    body = sse(chunk("Hi there"), chunk(finish="stop"))
-    with scripted(http(body, media="Text/Event-Stream; charset=utf-8")) as upstream:
-        settings = Settings(mode=Mode.LIVE, recordings=tmp_path, upstream=upstream.url)
-        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as client:
-            answer: Any = client.responses.create(model="m", input="Hi", stream=streamed)
-            response = [*answer][-1].response if streamed else answer
-    assert response.output_text == "Hi there"
 
 
 def test_items_without_words_are_no_question(tmp_path: Path) -> None:
