@@ -22,6 +22,12 @@ _OPTIONS = (
         help="replay (default), record, record-if-missing or live.",
     ),
     click.option(
+        "--mcp-mode",
+        metavar="MODE",
+        shell_complete=complete_mode,
+        help="The same for what MCP servers are asked (default: the mode).",
+    ),
+    click.option(
         "--recordings",
         metavar="PLACE",
         multiple=True,

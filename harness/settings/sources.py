@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from harness.errors import SettingsError
 
 TABLE = (
-    *("mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
+    *("mode", "mcp_mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
     *("record_errors", "timings", "speed", "vcr"),
     *("upstreams", "upstream_parameters", "match", "redact", "setups"),
 )
