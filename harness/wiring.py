@@ -72,6 +72,7 @@ async def build(settings: Settings) -> Parts:
         settings.upstream_parameters,
         TokenCounter(settings.upstream_names).counter,
         local_responses=settings.responses == "local",
+        mcp_approval=settings.mcp_approval,
         at_hand=_at_hand(settings, backend.model),
     )
     return Parts(settings, services, journal, store)
@@ -165,19 +166,8 @@ def _rules(settings: Settings) -> str:
     """Whatever the user said that may bear on what is equal: an index made under other rules is another one."""
     same = Settings()
     others = (
-        *(
-            "mode",
-            "mcp_mode",
-            "recordings",
-            "more_recordings",
-            "upstream",
-            "strict",
-            "keep_equal",
-            "state",
-            "api_key",
-            "cache",
-        ),
-        *("responses", "record_errors", "timings", "speed", "vcr"),
+        *("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache"),
+        *("responses", "record_errors", "timings", "speed", "vcr", "mcp_mode", "mcp_approval"),
     )
     return repr(replace(settings, **{name: getattr(same, name) for name in others}))
 

@@ -28,6 +28,11 @@ _OPTIONS = (
         help="The same for what MCP servers are asked (default: the mode).",
     ),
     click.option(
+        "--mcp-approval",
+        metavar="WHEN",
+        help="What MCP calls need where a request does not say: always (default) or never.",
+    ),
+    click.option(
         "--recordings",
         metavar="PLACE",
         multiple=True,

@@ -14,6 +14,7 @@ _SETTINGS = {
     # Each setting with its metavar and its help.
     "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
     "mcp_mode": ("MODE", "the same for what MCP servers are asked (default: the mode); else HARNESS_MCP_MODE"),
+    "mcp_approval": ("WHEN", "what MCP calls need where a request does not say: always (default) or never"),
     "recordings": (
         "PLACE",
         "a directory (default: recordings, beside the test or at the root) or s3://…; several are read; else HARNESS_…",

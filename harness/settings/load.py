@@ -36,6 +36,7 @@ def load(
     return Settings(
         mode=values.parse_mode(mode.value, mode.source),
         mcp_mode=values.mcp_mode(mcp_mode),
+        mcp_approval=values.mcp_approval(given.find("mcp_approval", "always")),
         recordings=recordings,
         more_recordings=tuple(more),
         upstream=values.upstream(given.find("upstream", DEFAULT_UPSTREAM)),

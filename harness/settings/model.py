@@ -92,7 +92,8 @@ class NamedUpstream:
 class Settings:
     """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
 
-    ``mcp_mode`` is the mode of MCP servers, None that of the model.
+    ``mcp_mode`` is the mode of MCP servers, None that of the model; ``mcp_approval`` is what calls of their tools need
+    where a request does not say.
     ``responses`` says who answers for responses, conversations and stored completions. ``record_errors`` records what
     says nothing about the request as well, ``timings`` when each piece of an answer came; ``speed`` replays it so many
     times as fast, None at once.
@@ -121,6 +122,7 @@ class Settings:
     keep_equal: bool = True
     vcr: bool = False
     mcp_mode: Mode | None = None
+    mcp_approval: Literal["always", "never"] = "always"
     cache: Path | None = field(default=None, repr=False)
 
     @property

@@ -110,6 +110,15 @@ def truth(found: Found) -> bool:
     return words[word]
 
 
+def mcp_approval(found: Found) -> Literal["always", "never"]:
+    match str(found.value).strip().lower():
+        case "always":
+            return "always"
+        case "never":
+            return "never"
+    raise SettingsError(f"{found.source}: {found.value!r} is no approval.", hint="Use one of: always, never.")
+
+
 def responses(found: Found) -> Literal["local", "upstream"]:
     match str(found.value).strip().lower():
         case "local":
