@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 
@@ -15,16 +16,17 @@ from harness.backends.ids import Ids
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
 from harness.backends.pacing import Pace
-from harness.backends.protocol import AtHand, Backend
+from harness.backends.protocol import AtHand, Backend, Upstream
 from harness.backends.providers import Provider, Providers
 from harness.backends.record import RecordBackend
 from harness.backends.record_if_missing import RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
+from harness.backends.routed import Routed
 from harness.backends.runs import Runs
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
-from harness.backends.upstreams import Upstreams
 from harness.recording.canonical import Canonicalizer
+from harness.recording.lookup import Reach
 from harness.recording.presets import preset
 from harness.recording.redact import Redactor
 from harness.recording.rules import EVERYWHERE, Rule, ignoring, replacing
@@ -58,8 +60,8 @@ async def build(settings: Settings) -> Parts:
     store = await asyncio.to_thread(open_store, settings, canonicalizer)
     journal = Journal()
     backend = _backend(settings, store, journal, canonicalizer)
-    if isinstance(backend, RecordBackend):
-        await backend.begin()
+    if isinstance(backend.model, RecordBackend):
+        await backend.model.begin()
     # What is in memory cannot fail to open; a database that does is told of at once.
     state = deferred(partial(_open_state, None)) if settings.state is None else await _open_state(settings.state)
     services = Services(
@@ -70,7 +72,8 @@ async def build(settings: Settings) -> Parts:
         settings.upstream_parameters,
         TokenCounter(settings.upstream_names).counter,
         local_responses=settings.responses == "local",
-        at_hand=_at_hand(settings, backend),
+        mcp_approval=settings.mcp_approval,
+        at_hand=_at_hand(settings, backend.model),
     )
     return Parts(settings, services, journal, store)
 
@@ -151,7 +154,7 @@ def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) ->
         Copies(directory, Facts(facts, COLUMNS)),
         _directory(directory, settings, canonicalizer),
         keep_equal=settings.keep_equal,
-        writes=settings.mode.writes,
+        writes=settings.writes,
     )
 
 
@@ -164,38 +167,85 @@ def _rules(settings: Settings) -> str:
     same = Settings()
     others = (
         *("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache"),
-        *("responses", "record_errors", "timings", "speed", "vcr"),
+        *("responses", "record_errors", "timings", "speed", "vcr", "mcp_mode", "mcp_approval"),
     )
     return repr(replace(settings, **{name: getattr(same, name) for name in others}))
 
 
-def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
-    redactor = redactor_of(settings)
-    pace = Pace(settings.speed, asyncio.sleep) if settings.speed else None
-    replay = ReplayBackend(store, canonicalizer, journal, redactor, strict=settings.strict, pace=pace)
-    if settings.mode is Mode.REPLAY:
-        return replay
-    upstream = upstreams_of(settings, journal)
-    if settings.mode is Mode.LIVE:
-        return upstream
-    runs = Runs(store, journal, trims=settings.mode is Mode.RECORD)
-    clock = time.monotonic if settings.timings else None
-    ids = Ids(store, redactor)
-    record = RecordBackend(runs, ids, upstream, journal, redactor, errors=settings.record_errors, clock=clock)
-    return record if settings.mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
+_Real = TypeVar("_Real", UpstreamBackend, McpUpstream)
 
 
-def _at_hand(settings: Settings, backend: Backend) -> AtHand | None:
-    """What of the backend answers in any thread: replaying, from files. An object store keeps everybody waiting."""
+@dataclass(frozen=True, slots=True)
+class _Backends:
+    """The backends of each mode, of whatever real thing they ask."""
+
+    settings: Settings
+    store: RecordingStore
+    journal: Journal
+    canonicalizer: Canonicalizer
+
+    def of(
+        self, mode: Mode, real: Callable[[], _Real], replay: ReplayBackend
+    ) -> ReplayBackend | RecordBackend | RecordIfMissingBackend | _Real:
+        if mode is Mode.REPLAY:
+            return replay
+        upstream = real()
+        if mode is Mode.LIVE:
+            return upstream
+        record = self._record(upstream, again=mode is Mode.RECORD)
+        return record if mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
+
+    def replay(self, reach: Reach = Reach.EVERYWHERE) -> ReplayBackend:
+        speed = self.settings.speed
+        return ReplayBackend(
+            self.store,
+            self.canonicalizer,
+            self.journal,
+            redactor_of(self.settings),
+            strict=self.settings.strict,
+            reach=reach,
+            pace=Pace(speed, asyncio.sleep) if speed else None,
+        )
+
+    def _record(self, upstream: Upstream, *, again: bool) -> RecordBackend:
+        redactor = redactor_of(self.settings)
+        return RecordBackend(
+            Runs(self.store, self.journal, trims=again),
+            Ids(self.store, redactor),
+            upstream,
+            self.journal,
+            redactor,
+            errors=self.settings.record_errors,
+            clock=time.monotonic if self.settings.timings else None,
+        )
+
+
+def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Routed:
+    backends = _Backends(settings, store, journal, canonicalizer)
+    replay = replay_of_servers = backends.replay()
+    if settings.mode_of_servers is not Mode.REPLAY:
+        # Servers of two tests may have everything in common that a request says of them, but not their tools. The one
+        # that is there can be asked what another test's recording only seems to know.
+        replay_of_servers = backends.replay(Reach.OWN_SCOPE)
+    return Routed(
+        backends.of(settings.mode, lambda: upstream_of(settings, journal), replay),
+        backends.of(settings.mode_of_servers, lambda: McpUpstream(journal), replay_of_servers),
+    )
+
+
+def _at_hand(settings: Settings, model: Backend) -> AtHand | None:
+    """What answers for the model in any thread: replaying, from files. An object store keeps everybody waiting.
+
+    Where what MCP servers answer is written down, the end of a scope's run is no matter of any thread.
+    """
     places = (settings.recordings, *settings.more_recordings)
     is_of_files = not any(isinstance(place, Bucket) for place in places)
-    return backend if isinstance(backend, ReplayBackend) and is_of_files else None
+    return model if isinstance(model, ReplayBackend) and is_of_files and not settings.writes else None
 
 
-def upstreams_of(settings: Settings, journal: Journal | None = None) -> Upstreams:
-    """Everything real that can be asked. It is closed by whoever asks for it."""
-    journal = journal or Journal()
-    return Upstreams(UpstreamBackend(_providers(settings), journal), McpUpstream(), journal)
+def upstream_of(settings: Settings, journal: Journal | None = None) -> UpstreamBackend:
+    """The real providers. It is closed by whoever asks for it."""
+    return UpstreamBackend(_providers(settings), journal)
 
 
 def _providers(settings: Settings) -> Providers:

@@ -16,6 +16,8 @@ MODES = "replay, record, record-if-missing, live"
 SOURCES: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     # By setting: the flag, the variable, the line of [tool.harness], and what each of them and the default mean.
     "mode": ("live", "record", '"record-if-missing"', Mode.LIVE, Mode.RECORD, Mode.RECORD_IF_MISSING, Mode.REPLAY),
+    "mcp_mode": ("live", "record", '"replay"', Mode.LIVE, Mode.RECORD, Mode.REPLAY, None),
+    "mcp_approval": ("never", "always", '"never"', "never", "always", "never", "always"),
     "recordings": ("a", "b", '"c"', Path("a"), Path("b"), Path("c"), Path("recordings")),
     "upstream": ("http://a/1", "http://b/", '"http://c"', "http://a/1", "http://b", "http://c", DEFAULT_UPSTREAM),
     "strict": (True, "no", "true", True, False, True, False),
@@ -82,6 +84,17 @@ def test_any_other_mode_is_an_error_that_names_its_source(tmp_path: Path, value:
 def test_a_mode_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     assert "True is not a mode" in failure(project(tmp_path, "[tool.harness]\nmode = true\n"))
     assert "['replay'] is not a mode" in failure(project(tmp_path, '[tool.harness]\nmode = ["replay"]\n'))
+
+
+def test_servers_are_in_the_mode_of_the_model_unless_they_have_their_own() -> None:
+    assert [(one.modes, one.writes) for one in (Settings(Mode.RECORD), Settings(mcp_mode=Mode.LIVE))] == [
+        *(("record", True), ("replay (MCP servers: live)", False)),
+    ]
+    assert Settings(mcp_mode=Mode.RECORD).writes
+
+
+def test_what_is_no_approval_is_an_error(tmp_path: Path) -> None:
+    assert "HARNESS_MCP_APPROVAL: 'ask' is no approval" in failure(tmp_path, {"HARNESS_MCP_APPROVAL": "ask"})
 
 
 def test_a_wrong_value_is_no_matter_where_a_better_source_has_a_right_one(tmp_path: Path) -> None:

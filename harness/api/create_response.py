@@ -13,6 +13,7 @@ from harness.api.conversations import Metadata
 from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.extra_body import check_extra, gather
 from harness.api.listing import Include
+from harness.api.mcp import Approval, with_approval
 from harness.api.tools import NAME, check_choice, check_tools
 from harness.api.validation import parse
 from harness.api.writable import check_writable
@@ -175,11 +176,14 @@ class CreateResponse(Closed):
         return self.store is not False
 
 
-def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) -> CreateResponse:
+def parse_create(
+    body: dict[str, Any], upstream_parameters: Sequence[str] = (), approval: Approval = "always"
+) -> CreateResponse:
     """A request body as CreateResponse, its input still as the client wrote it.
 
-    ``upstream_parameters`` are keys that OpenAI does not have and the upstream does; they join ``extra_body``. Raises
-    InvalidRequest in OpenAI's words for whatever is wrong with the body.
+    ``upstream_parameters`` are keys that OpenAI does not have and the upstream does; they join ``extra_body``.
+    ``approval`` is what calls of MCP servers' tools need where the body does not say. Raises InvalidRequest in OpenAI's
+    words for whatever is wrong with the body.
     """
     body = gather(body, {*upstream_parameters} - {*CreateResponse.model_fields, *_NOT_SERVED})
     for name in _NOT_SERVED:
@@ -203,7 +207,7 @@ def parse_create(body: dict[str, Any], upstream_parameters: Sequence[str] = ()) 
         check_choice(wanted.tool_choice, wanted.tools or [])
     if wanted.background and not wanted.keeps:
         raise invalid_value("store", "Background mode requires 'store' to be true: the response is to be polled.")
-    return wanted
+    return wanted.model_copy(update={"tools": with_approval(wanted.tools, approval)})
 
 
 def _check_ids(wanted: CreateResponse) -> None:

@@ -38,6 +38,12 @@ class ListQuery(IncludeQuery):
     order: Order = "desc"
 
 
+class UnboundedListQuery(ListQuery):
+    """The same where OpenAI's description knows no largest page: that of stored chat completions."""
+
+    limit: Annotated[int, Field(ge=1)] = 20
+
+
 class Listed(NamedTuple):
     """One page, in the order that was asked for, and whether there is more behind it."""
 
@@ -45,9 +51,9 @@ class Listed(NamedTuple):
     has_more: bool
 
 
-def parse_list_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
+def parse_list_query(pairs: Iterable[tuple[str, str]], kind: type[ListQuery] = ListQuery) -> ListQuery:
     """The names and values of a URL's query as a list's options. Raises InvalidRequest; passes over unknown names."""
-    return parse(ListQuery, query_fields(pairs))
+    return parse(kind, query_fields(pairs))
 
 
 def parse_include_query(pairs: Iterable[tuple[str, str]]) -> IncludeQuery:

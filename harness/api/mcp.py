@@ -17,6 +17,9 @@ from harness.errors import InvalidRequest, UpstreamError
 
 Object: TypeAlias = dict[str, Any]
 
+Approval: TypeAlias = Literal["always", "never"]
+"""Whether all of a server's tools are called after an approval only, or without any."""
+
 _REDACTED = "<redacted>"
 _INVALID_PARAMS = -32602
 """JSON-RPC's code for arguments that are none."""
@@ -55,7 +58,7 @@ class McpTool(Closed):
     authorization: StrictStr | None = None
     allowed_tools: list[StrictStr] | ToolFilter | None = None
     allowed_callers: list[Literal["direct"]] | None = None
-    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+    require_approval: Approval | ApprovalFilter | None = None
     defer_loading: Literal[False] | None = None
 
     def allows(self, tool: Object) -> bool:
@@ -116,6 +119,16 @@ def servers(tools: list[Object] | None) -> dict[str, McpTool]:
     """The MCP servers among the tools of a request, by their labels."""
     found = [McpTool.model_validate(_without_nulls(tool)) for tool in tools or () if tool["type"] == "mcp"]
     return {server.server_label: server for server in found}
+
+
+def with_approval(tools: list[Object] | None, policy: Approval) -> list[Object] | None:
+    """The tools of a request; of MCP servers that it says nothing of, the ``policy`` is what they need."""
+
+    def said(tool: Object) -> Object:
+        is_unsaid = tool["type"] == "mcp" and tool.get("require_approval") is None
+        return tool | {"require_approval": policy} if is_unsaid else tool
+
+    return None if tools is None else [said(tool) for tool in tools]
 
 
 def shown_mcp_tool(tool: Object) -> Object:

@@ -4,10 +4,12 @@ The requests are those of ``harness.recording.mcp``; whom they go to is the call
 """
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
+from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.mcp_session import GOODBYE_SECONDS, Session, SessionError, Work, call_tool, list_tools
 from harness.backends.protocol import Answer, Call
 from harness.errors import HarnessError, UpstreamError
@@ -19,10 +21,21 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class McpUpstream:
-    """Asks the MCP server that a call names, in the session of the call's target."""
+    """Asks the MCP server that a call names, in the session of the call's target: to be recorded, or as it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, call: Call) -> Answer:
+        try:
+            answer = await self.ask(call)
+        except HarnessError as error:
+            self._journal.write(Line(Outcome.FAILED, call.scope, call.path, "", error=error))
+            raise
+        outcome = Outcome.LIVE if answer.status < 400 else Outcome.FAILED
+        self._journal.write(Line(outcome, call.scope, call.path, ""))
+        return answer
 
     async def ask(self, call: Call) -> Answer:
         """The server's result; an error of the server's protocol is a 400, one of HTTP its status.
@@ -57,6 +70,12 @@ class McpUpstream:
             self._tasks.add(session.task)
             session.task.add_done_callback(self._tasks.discard)
         return session
+
+    def forget(self, scope: str | None) -> None:
+        """Nothing is counted."""
+
+    def abandon(self, scopes: Collection[str | None] | None = None) -> None:
+        """Nothing is replaced."""
 
     async def check_key(self, call: Call) -> None:
         """There is nothing cheap to ask that would tell."""

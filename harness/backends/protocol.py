@@ -82,14 +82,10 @@ class Answer:
     again: "Callable[[], Answer | None] | None" = None
 
 
-class Backend(Protocol):
+class Sender(Protocol):
     """Raises HarnessError (RecordingNotFound, UpstreamError) instead of answering; a stream may raise UpstreamError."""
 
     async def send(self, call: Call) -> Answer: ...
-
-    async def models(self, call: Call) -> Answer:
-        """Answer a model listing (``/v1/models``)."""
-        ...
 
     def forget(self, scope: str | None) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
@@ -101,6 +97,14 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Finish what is being recorded, and let go of connections. What was not abandoned has ended well."""
+        ...
+
+
+class Backend(Sender, Protocol):
+    """What answers for models: it can list them, too."""
+
+    async def models(self, call: Call) -> Answer:
+        """Answer a model listing (``/v1/models``)."""
         ...
 
 

@@ -15,7 +15,7 @@ from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.key import key, key_of_clean
-from harness.recording.lookup import nth, select
+from harness.recording.lookup import Reach, nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
 from harness.recording.near_miss import miss_error, near_miss
 from harness.recording.placeholders import put_back
@@ -57,7 +57,8 @@ class ReplayBackend:
     """Answers from a store: by key, then (unless ``strict``) by fingerprint. A miss is an error.
 
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
-    digest and a look at the files' times. With a ``pace``, answers take the time that they took.
+    digest and a look at the files' times. With a ``pace``, answers take the time that they took. ``reach`` says in
+    which scopes a fingerprint counts.
 
     ``at_hand``, ``forget`` and an answer's ``again`` may be called in any thread.
     """
@@ -70,11 +71,11 @@ class ReplayBackend:
         redactor: Redactor = BUILT_IN,
         *,
         strict: bool = False,
+        reach: Reach = Reach.EVERYWHERE,
         pace: Pace | None = None,
     ) -> None:
-        self._pace = pace
-        self._store, self._canonicalizer, self._journal, self._strict = store, canonicalizer, journal, strict
-        self._redactor = redactor
+        self._store, self._canonicalizer, self._journal, self._redactor = store, canonicalizer, journal, redactor
+        self._strict, self._reach, self._pace = strict, reach, pace
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
         self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
@@ -200,7 +201,7 @@ class ReplayBackend:
         if self._strict:
             return None
         fingerprint = self._canonicalizer.fingerprint(request)
-        names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
+        names = [entry.name for entry in select(request, self._store.sharing(fingerprint), self._reach)]
         return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
 
     def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:

@@ -22,6 +22,17 @@ _OPTIONS = (
         help="replay (default), record, record-if-missing or live.",
     ),
     click.option(
+        "--mcp-mode",
+        metavar="MODE",
+        shell_complete=complete_mode,
+        help="The same for what MCP servers are asked (default: the mode).",
+    ),
+    click.option(
+        "--mcp-approval",
+        metavar="WHEN",
+        help="What MCP calls need where a request does not say: always (default) or never.",
+    ),
+    click.option(
         "--recordings",
         metavar="PLACE",
         multiple=True,

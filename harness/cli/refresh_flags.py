@@ -85,7 +85,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Wanted
     from harness.stores.staging import Staging
-    from harness.wiring import open_store, redactor_of, upstreams_of
+    from harness.wiring import open_store, redactor_of, upstream_of
 
     models = dict(map(parse_model, given["models"]))
     words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
@@ -115,7 +115,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
             plan(exchanges, frozen=given["frozen"]),
             store,
             wanted,
-            upstreams_of(settings),
+            upstream_of(settings),
             redactor_of(settings),
             staging,
             settings.upstream_names,

@@ -119,7 +119,7 @@ def _log(parts: "Parts", scope: str | None, command: tuple[str, ...]) -> "RunLog
 
     where = str(parts.settings.recordings)
     return RunLog(
-        str(parts.settings.mode),
+        parts.settings.modes,
         f"OPENAI_API_KEY=… {_again(command, scope, '--mode', 'record-if-missing')}",
         asked=[asked(line, where) for line in parts.journal.lines],
     )
@@ -135,5 +135,5 @@ def _keep(log: "RunLog", parts: "Parts", code: int, again: str) -> None:
     if code != 0 or log.missed():
         last_run.forget(again, here)
     elif log.asked and isinstance(place, Path):
-        covered = Coverage(frozenset(one.scope for one in log.asked))
+        covered = Coverage(frozenset(one.scope for one in log.asked)).without(log.live())
         last_run.keep(last_run.last_run(again, covered, here, log.used(), {str(place): states_of(place)}), here)

@@ -91,9 +91,10 @@ def _short(recording: str) -> str:
 
 def _block(parts: "Parts", root: str, host: str) -> str:
     settings = parts.settings
-    rows = [("OPENAI_BASE_URL", f"{root}/v1"), ("mode", str(settings.mode)), ("recordings", _recordings(parts))]
+    rows = [("OPENAI_BASE_URL", f"{root}/v1"), ("mode", settings.modes), ("recordings", _recordings(parts))]
     rows += [("", f"unreadable: {name}") for name in parts.store.broken()]
-    rows += _upstream(parts) if settings.mode.needs_upstream else [("upstream", "none: replay asks nobody")]
+    asked = "no model" if settings.mode_of_servers.needs_upstream else "nobody"
+    rows += _upstream(parts) if settings.mode.needs_upstream else [("upstream", f"none: replay asks {asked}")]
     rows += [("state", without_password(settings.state) if settings.state else "in memory")]
     if host in _EVERYWHERE:
         rows += [("open to", "every machine that reaches this one")]
@@ -101,7 +102,7 @@ def _block(parts: "Parts", root: str, host: str) -> str:
 
 
 def _recordings(parts: "Parts") -> str:
-    place, mode = parts.settings.recordings, parts.settings.mode
+    place, settings = parts.settings.recordings, parts.settings
     count = parts.store.count()
     if count <= _LOOKED_INTO and not isinstance(place, Bucket):
         # Those that cannot be read are named, and not counted.
@@ -110,9 +111,10 @@ def _recordings(parts: "Parts") -> str:
         return f"{count} in {parts.store.where}"
     if isinstance(place, Bucket) or place.is_dir():
         return f"none in {parts.store.where}"
-    if mode.writes:
+    if settings.writes:
         return f"none yet; {place} will be made"
-    return f"none: {place} does not exist" + ("" if mode.needs_upstream else " (to record: --mode record-if-missing)")
+    how = "" if settings.mode.needs_upstream else " (to record: --mode record-if-missing)"
+    return f"none: {place} does not exist{how}"
 
 
 def _upstream(parts: "Parts") -> list[tuple[str, str]]:

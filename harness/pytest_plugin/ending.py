@@ -91,7 +91,7 @@ def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> N
     config, log = session.config, ended.log
     is_whole = unused.is_whole(config, whole.outcomes, left_out=whole.left_out)
     is_green = whole.exitstatus == pytest.ExitCode.OK
-    covered = unused.coverage(whole.outcomes, whole.scopes, whole=is_whole)
+    covered = unused.coverage(whole.outcomes, whole.scopes, whole=is_whole).without(log.live())
     if options.wants_unused(config):
         found = unused.find(log, run.settings, covered, directories=whole.directories, root=config.rootpath)
         log.unused = unused.files(found, config.rootpath)

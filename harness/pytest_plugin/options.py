@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _SETTINGS = {
     # Each setting with its metavar and its help.
     "mode": ("MODE", "replay (default), record, record-if-missing or live; else HARNESS_MODE"),
+    "mcp_mode": ("MODE", "the same for what MCP servers are asked (default: the mode); else HARNESS_MCP_MODE"),
+    "mcp_approval": ("WHEN", "what MCP calls need where a request does not say: always (default) or never"),
     "recordings": (
         "PLACE",
         "a directory (default: recordings, beside the test or at the root) or s3://…; several are read; else HARNESS_…",
@@ -39,7 +41,8 @@ def add(parser: pytest.Parser) -> None:
     """The flags ``--harness-…``, and the settings among them as ``harness_…`` in pytest's file."""
     group = parser.getgroup("harness", "record and replay of language models")
     for name, (metavar, text) in _SETTINGS.items():
-        group.addoption(f"--harness-{name}", metavar=metavar, help=text, action=_ACTIONS.get(name, "store"))
+        flag, action = f"--harness-{name.replace('_', '-')}", _ACTIONS.get(name, "store")
+        group.addoption(flag, metavar=metavar, help=text, action=action)
         parser.addini(f"harness_{name}", text, default=None)
     for name, text in _FLAGS.items():
         group.addoption(f"--harness-{name.replace('_', '-')}", action="store_true", default=None, help=text)

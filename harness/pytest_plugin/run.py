@@ -216,8 +216,8 @@ class Run:
         """Everything that was asked in this process."""
         from harness.report.run_log import RunLog
 
-        own = [] if self.bridged.modes and not self._servers else [str(self.settings.mode)]
-        modes = dict.fromkeys([*own, *(str(server.settings.mode) for server in self._servers), *self.bridged.modes])
+        own = [] if self.bridged.modes and not self._servers else [self.settings.modes]
+        modes = dict.fromkeys([*own, *(server.settings.modes for server in self._servers), *self.bridged.modes])
         again = "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest"
         log = RunLog(", ".join(modes), again, options.as_flags(self.config))
         log.tests = dict.fromkeys([*(use.test for use in self._uses), *self.bridged.scopes], "unknown")

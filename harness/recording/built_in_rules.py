@@ -66,6 +66,13 @@ def _parallel_calls(body: dict[str, Json]) -> dict[str, Json]:
     return body
 
 
+def _floats(body: dict[str, Json]) -> dict[str, Json]:
+    """An embedding's numbers as numbers are OpenAI's default: OGX writes it down, where most clients leave it out."""
+    if body.get("encoding_format") == "float":
+        del body["encoding_format"]
+    return body
+
+
 def _bare_schema(body: dict[str, Json]) -> dict[str, Json]:
     """What a schema says of itself beside its name: OGX leaves it out, where the Responses layer hands it on.
 
@@ -181,6 +188,7 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule("1.0 is 1", _whole_numbers),
     Rule("n: 1 is what one gets", _one_choice),
     Rule("parallel_tool_calls: true is what one gets", _parallel_calls),
+    Rule("encoding_format: float is what one gets", _floats),
     Rule("a schema's description and strict", _bare_schema),
     Rule("max_tokens is max_completion_tokens", _one_name_for_the_limit),
     Rule("one text part is its text", _bare_text),

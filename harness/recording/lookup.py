@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeVar
 
 from harness.recording.cassette_names import is_of
@@ -45,26 +46,38 @@ class Entry:
         return parse_stem(self.name)[1]
 
 
-def select(request: Request, candidates: Iterable[Entry]) -> list[Entry]:
+class Reach(Enum):
+    """How far from its own scope the recording of a request is looked for."""
+
+    OWN_SCOPE = "own scope"
+    EVERYWHERE = "everywhere"
+
+
+def select(request: Request, candidates: Iterable[Entry], reach: Reach = Reach.EVERYWHERE) -> list[Entry]:
     """The sequence that answers ``request``, in order, from entries that share its fingerprint; empty for none.
 
-    First the request's own scope, in a cassette's spelling as well, then shared recordings, then the same test with
-    another parameter or none, then any other scope. Among several, the one whose raw request differs in the fewest
-    places wins, then the lower name.
+    First the request's own scope, in a cassette's spelling as well; then, ``EVERYWHERE``, shared recordings, the same
+    test with another parameter or none, any other scope. Among several, the one whose raw request differs in the
+    fewest places wins, then the lower name.
     """
     entries = list(candidates)
-    for group in _by_scope(request.scope, entries):
+    groups = _own(request.scope, entries) if reach is Reach.OWN_SCOPE else _by_scope(request.scope, entries)
+    for group in groups:
         if group:
             best = min(group, key=lambda entry: (distance(request, entry.request), entry.base, entry.number))
             return in_order(entry for entry in group if entry.base == best.base)
     return []
 
 
-def _by_scope(scope: str | None, entries: list[Entry]) -> Iterator[list[Entry]]:
-    """Entries in groups, those of the nearest scopes first."""
+def _own(scope: str | None, entries: list[Entry]) -> Iterator[list[Entry]]:
     yield [entry for entry in entries if entry.scope == scope]
     if scope is not None:
         yield [entry for entry in entries if is_of(entry.scope, scope)]
+
+
+def _by_scope(scope: str | None, entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Entries in groups, those of the nearest scopes first."""
+    yield from _own(scope, entries)
     yield [entry for entry in entries if entry.scope is None]
     if scope is not None:
         test = scope.partition("[")[0]

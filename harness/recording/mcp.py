@@ -9,7 +9,7 @@ asked, on every machine alike: an address that means something on one machine al
 from urllib.parse import urlsplit
 
 from harness.recording.format import file_url
-from harness.recording.model import Json
+from harness.recording.model import Json, Request
 
 LIST_PATH = "/mcp/tools/list"
 CALL_PATH = "/mcp/tools/call"
@@ -25,3 +25,12 @@ def list_body(server_label: str, server_url: str) -> dict[str, Json]:
 def call_body(server_label: str, server_url: str, name: str, arguments: dict[str, Json]) -> dict[str, Json]:
     """The body of a request that runs one of them."""
     return list_body(server_label, server_url) | {"name": name, "arguments": arguments}
+
+
+def named(request: Request) -> str | None:
+    """Which MCP server a request is for, and which tool it runs, in words; None for a request to the provider."""
+    body = request.body
+    if request.path not in (LIST_PATH, CALL_PATH) or not isinstance(body, dict):
+        return None
+    server = f"MCP server {body.get('server_label')} at {body.get('server_url')}"
+    return server if request.path == LIST_PATH else f"{body.get('name')} of {server}"

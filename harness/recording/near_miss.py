@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import RecordingNotFound
+from harness.recording import mcp
 from harness.recording.canonical import Canonicalizer, bare_model, endpoint_of
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
@@ -91,12 +92,10 @@ def miss_error(
     ``where`` is the recordings' directory as the user wrote it, ``broken`` are files there that could not be read,
     ``upstreams`` the prefixes that a model's name may have.
     """
-    model = f" (model {request.model})" if request.model else ""
-    asked = bare_model(request.model, upstreams)
-    of_model = sum(bare_model(entry.model, upstreams) == asked for entry in entries)
+    what = f"model {request.model}" if request.model else mcp.named(request)
     lines = [
-        f"No recording for {request.method} {request.path}{model}, key {key[:12]}.",
-        f"Looked in {where}: {_count(len(entries), 'recording')}, {of_model} for this model, "
+        f"No recording for {request.method} {request.path}{f' ({what})' if what else ''}, key {key[:12]}.",
+        f"Looked in {where}: {_count(len(entries), 'recording')}, {_alike(request, entries, upstreams)}, "
         + (f"scope {request.scope}." if request.scope else "no scope."),
     ]
     if nearest is not None:
@@ -105,7 +104,10 @@ def miss_error(
         lines += [f"Nearest: {nearest.name[:12]}{of}, which {how}", *nearest.lines()]
     if broken:
         lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
-    error = RecordingNotFound("\n".join(lines), hint=f"Record it:  {record_command(request)}")
+    ways = [f"Record it:  {record_command(request)}"]
+    if live := live_command(request):
+        ways.append(f"Or ask the server itself, every time:  {live}")
+    error = RecordingNotFound("\n".join(lines), hint="\n".join(ways))
     error.details = {"method": request.method, "key": key, "nearest": nearest.as_json() if nearest else None}
     return error
 
@@ -118,10 +120,34 @@ def record_command(request: Request) -> str:
     return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
 
 
+def live_command(request: Request) -> str | None:
+    """The command by which an MCP server is asked whatever the mode of the model is; None for any other request."""
+    if mcp.named(request) is None:
+        return None
+    scope = request.scope
+    return (
+        f"HARNESS_MCP_MODE=live pytest {_quoted(scope)}"
+        if scope and ".py" in scope
+        else "harness serve --mcp-mode live"
+    )
+
+
 def record_tests_command(scopes: Iterable[str]) -> str:
     """The command that records what these tests miss, and nothing else."""
-    quoted = [shlex.quote(scope) if re.search(r'["$`\\!]', scope) else f'"{scope}"' for scope in scopes]
-    return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {' '.join(quoted)}"
+    return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {' '.join(map(_quoted, scopes))}"
+
+
+def _quoted(scope: str) -> str:
+    return shlex.quote(scope) if re.search(r'["$`\\!]', scope) else f'"{scope}"'
+
+
+def _alike(request: Request, entries: Sequence[Entry], upstreams: Sequence[str]) -> str:
+    """How many recordings are of the same model, or of the same endpoint where there is none."""
+    if request.model:
+        asked = bare_model(request.model, upstreams)
+        return f"{sum(bare_model(entry.model, upstreams) == asked for entry in entries)} for this model"
+    endpoint = endpoint_of(request.path)
+    return f"{sum(endpoint_of(entry.path) == endpoint for entry in entries)} for this endpoint"
 
 
 def _count(number: int, thing: str) -> str:

@@ -1,7 +1,7 @@
 """What a run covered: of these tests it asked for everything that they need, and whatever else is theirs is unused."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.recording.cassette_names import cassette_of
@@ -17,6 +17,10 @@ class Coverage:
 
     passed: frozenset[str | None]
     known: frozenset[str] | None = None
+
+    def without(self, scopes: Iterable[str | None]) -> "Coverage":
+        """The same, but of these scopes nothing is known."""
+        return replace(self, passed=self.passed.difference(scopes))
 
     def covers(self, scope: str | None, is_file: Callable[[str], bool]) -> bool:
         """Whether a recording of this scope that was not used is not needed: its test passed, or is gone.

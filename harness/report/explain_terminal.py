@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from harness.recording.explain import Explanation, Hit, Way, changes
-from harness.recording.near_miss import NearMiss, record_command
+from harness.recording.near_miss import NearMiss, live_command, record_command
 from harness.recording.places import Place
 from harness.report.wording import plural, short_name, value_text, visible
 
@@ -56,6 +56,8 @@ def _hit(found: Explanation, width: int) -> Iterator[str]:
         yield "Nothing answers it."
         yield from _nearest(hit.nearest, width)
         yield from _named("Record it:", record_command(found.request), width)
+        if live := live_command(found.request):
+            yield from _named("Or ask it:", live, width)
         return
     yield from _told(f"Answered by {short_name(hit.names[0])},", f"{_WORDS[hit.way]}.", width)
     if hit.way is Way.OTHER and hit.scope:

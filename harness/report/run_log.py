@@ -11,6 +11,8 @@ from harness.recording.near_miss import record_tests_command
 _ALWAYS_COUNTED = ("replayed", "recorded", "missed")
 """Outcomes that are told of even when there are none of them."""
 
+_LIVE = "live"
+
 _GONE = "removed"
 """The outcome that is no request: a recording that was left over of a longer sequence."""
 
@@ -136,6 +138,10 @@ class RunLog:
             if one.recording is not None and one.outcome != _GONE:
                 found.setdefault(one.where, set()).add(one.recording)
         return {where: sorted(names) for where, names in sorted(found.items())}
+
+    def live(self) -> frozenset[str | None]:
+        """The scopes in which something was asked past the recordings: those may be needed all the same."""
+        return frozenset(one.scope for one in self.asked if one.outcome == _LIVE)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, in the simplest types; ``run_log`` reads it back."""

@@ -44,7 +44,8 @@ _log = logging.getLogger(__name__)
 class Driver:
     """Drives turns over a backend and a state store. ``clock`` gives the time of an ending, in Unix seconds.
 
-    ``recordings`` gathers the names of the recordings that answered.
+    ``recordings`` gathers the names of the recordings that answered; ``failure`` is why the last turn failed in the
+    middle, if it did.
     """
 
     backend: Backend
@@ -53,6 +54,7 @@ class Driver:
     headers: dict[str, str]
     clock: Callable[[], int]
     recordings: list[str] = field(default_factory=list)
+    failure: HarnessError | None = None
 
     async def drive(self, plan: Plan, emit: Callable[[dict[str, Any]], Awaitable[None]]) -> dict[str, Any]:
         """Run a turn to its end; each event goes to ``emit``. The Response as it ended.
@@ -67,6 +69,7 @@ class Driver:
                 arriving = await self._feed(turn, mcp, arriving, emit)
         finally:
             mcp.leave()
+        self.failure = turn.failure
         return turn.response
 
     async def _feed(

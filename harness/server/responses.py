@@ -14,7 +14,7 @@ from harness.api.errors import invalid_prefix, missing, not_found
 from harness.api.items import NewId, parse_input
 from harness.api.listing import list_body, paginate, parse_list_query
 from harness.api.validation import is_id
-from harness.errors import InvalidRequest, NotFound, UpstreamError
+from harness.errors import HarnessError, InvalidRequest, NotFound, RecordingNotFound, UpstreamError
 from harness.server.background import Run
 from harness.server.context import json_body, runs, scope_of, services
 from harness.server.drive import Driver
@@ -34,7 +34,8 @@ _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cac
 
 async def create(request: web.Request) -> web.StreamResponse:
     """Run a turn; a client that hangs up does not stop it."""
-    wanted = parse_create(await json_body(request), services(request).upstream_parameters)
+    parts = services(request)
+    wanted = parse_create(await json_body(request), parts.upstream_parameters, parts.mcp_approval)
     if wanted.background:
         return await _in_background(request, wanted)
     async with held_conversation(request, wanted) as taken:
@@ -43,7 +44,7 @@ async def create(request: web.Request) -> web.StreamResponse:
             return await _stream(request, driver, plan)
         response = await driver.drive(plan, _nowhere)
     if response["status"] == "failed":
-        raise failed(response)
+        raise _failed(response, driver.failure)
     return web.json_response(response, headers=_headers(driver))
 
 
@@ -80,8 +81,13 @@ async def begin(
     return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
 
 
-def failed(response: Object) -> UpstreamError:
-    """The HTTP error for a response that failed in the middle, when nothing of it was sent: SDKs may ask again."""
+def _failed(response: Object, why: HarnessError | None) -> HarnessError:
+    """The HTTP error for a response that failed in the middle, when nothing of it was sent: SDKs may ask again.
+
+    Not so where a recording is missing: asked again, it is missing again.
+    """
+    if isinstance(why, RecordingNotFound):
+        return why
     error = response["error"]
     status = 429 if error["code"] == "rate_limit_exceeded" else UpstreamError.status
     return UpstreamError(error["message"], code=error["code"], http_status=status, headers={})

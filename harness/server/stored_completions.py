@@ -11,7 +11,7 @@ from harness.api.completions import (
     stored_messages,
 )
 from harness.api.errors import not_found
-from harness.api.listing import list_body, paginate, parse_list_query
+from harness.api.listing import ListQuery, UnboundedListQuery, list_body, paginate, parse_list_query
 from harness.api.validation import parse
 from harness.server.context import json_body, services
 from harness.stores.protocol import StateStore
@@ -25,7 +25,7 @@ async def keep(state: StateStore, asked: dict[str, Any], completion: dict[str, A
 
 async def list_completions(request: web.Request) -> web.Response:
     """What is kept, filtered by model and metadata."""
-    query = parse_list_query([("order", "asc"), *request.query.items()])
+    query = _query(request)
     rows = await services(request).state.completions()
     wanted = {name[9:-1]: value for name, value in request.query.items() if name.startswith("metadata[")}
     model = request.query.get("model")
@@ -55,10 +55,14 @@ async def delete(request: web.Request) -> web.Response:
 
 async def list_messages(request: web.Request) -> web.Response:
     """The messages that a completion was asked with."""
-    query = parse_list_query([("order", "asc"), *request.query.items()])
+    query = _query(request)
     messages = _found(request, await services(request).state.completion_messages(_id(request)))
     page = paginate(messages, query.after, query.limit, query.order)
     return web.json_response(list_body(page.items, has_more=page.has_more))
+
+
+def _query(request: web.Request) -> ListQuery:
+    return parse_list_query([("order", "asc"), *request.query.items()], UnboundedListQuery)
 
 
 def _id(request: web.Request) -> str:

@@ -13,6 +13,8 @@ from harness.settings.sources import Found
 _PLACES = "recordings"
 _READERS: Mapping[str, Callable[[Found], Any]] = {
     "mode": lambda found: values.parse_mode(found.value, found.source),
+    "mcp_mode": values.mcp_mode,
+    "mcp_approval": values.mcp_approval,
     "upstream": values.upstream,
     "strict": values.truth,
     "state": values.state,

@@ -31,10 +31,12 @@ def load(
     """
     file, table = project_table(directory)
     given = Given(flags, flag_prefix, environ, here or directory, table, file, directory, between or {})
-    mode = given.find("mode", "replay")
+    mode, mcp_mode = given.find("mode", "replay"), given.find("mcp_mode", "")
     recordings, *more = values.places(given.find("recordings", "recordings"))
     return Settings(
         mode=values.parse_mode(mode.value, mode.source),
+        mcp_mode=values.mcp_mode(mcp_mode),
+        mcp_approval=values.mcp_approval(given.find("mcp_approval", "always")),
         recordings=recordings,
         more_recordings=tuple(more),
         upstream=values.upstream(given.find("upstream", DEFAULT_UPSTREAM)),
@@ -65,7 +67,7 @@ def check(settings: Settings) -> None:
         return
     if place.exists() and not place.is_dir():
         raise SettingsError(f"recordings: {place} is not a directory.", hint="Name a directory, or one to be made.")
-    if not settings.mode.writes:
+    if not settings.writes:
         return
     there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):

@@ -92,6 +92,8 @@ class NamedUpstream:
 class Settings:
     """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
 
+    ``mcp_mode`` is the mode of MCP servers, None that of the model; ``mcp_approval`` is what calls of their tools need
+    where a request does not say.
     ``responses`` says who answers for responses, conversations and stored completions. ``record_errors`` records what
     says nothing about the request as well, ``timings`` when each piece of an answer came; ``speed`` replays it so many
     times as fast, None at once.
@@ -119,7 +121,24 @@ class Settings:
     more_recordings: Sequence[Place] = ()
     keep_equal: bool = True
     vcr: bool = False
+    mcp_mode: Mode | None = None
+    mcp_approval: Literal["always", "never"] = "always"
     cache: Path | None = field(default=None, repr=False)
+
+    @property
+    def mode_of_servers(self) -> Mode:
+        """What happens to what is asked of MCP servers."""
+        return self.mcp_mode or self.mode
+
+    @property
+    def modes(self) -> str:
+        """The mode in words, with that of MCP servers where it is another one."""
+        return str(self.mode) if self.mode_of_servers is self.mode else f"{self.mode} (MCP servers: {self.mcp_mode})"
+
+    @property
+    def writes(self) -> bool:
+        """Whether recordings are written, of whomever."""
+        return self.mode.writes or self.mode_of_servers.writes
 
     @property
     def directory(self) -> Path:

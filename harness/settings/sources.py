@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from harness.errors import SettingsError
 
 TABLE = (
-    *("mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
-    *("record_errors", "timings", "speed", "vcr"),
+    *("mode", "mcp_mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
+    *("record_errors", "timings", "speed", "vcr", "mcp_approval"),
     *("upstreams", "upstream_parameters", "match", "redact", "setups"),
 )
 """What ``[tool.harness]`` may hold."""

@@ -25,6 +25,11 @@ def parse_mode(value: Any, source: str = "mode") -> Mode:
         raise SettingsError(f"{source}: {value!r} is not a mode.", hint=f"Use one of: {', '.join(Mode)}.") from None
 
 
+def mcp_mode(found: Found) -> Mode | None:
+    """A mode; None for an empty text: the mode of the model."""
+    return parse_mode(found.value, found.source) if found.value != "" else None
+
+
 def as_text(found: Found) -> str:
     if not isinstance(found.value, str | Path):
         raise SettingsError(f"{found.source}: {found.value!r} is not text.", hint="Write it in quotes.")
@@ -103,6 +108,15 @@ def truth(found: Found) -> bool:
     if word not in words:
         raise SettingsError(f"{found.source}: {found.value!r} is neither true nor false.", hint="Use true or false.")
     return words[word]
+
+
+def mcp_approval(found: Found) -> Literal["always", "never"]:
+    match str(found.value).strip().lower():
+        case "always":
+            return "always"
+        case "never":
+            return "never"
+    raise SettingsError(f"{found.source}: {found.value!r} is no approval.", hint="Use one of: always, never.")
 
 
 def responses(found: Found) -> Literal["local", "upstream"]:

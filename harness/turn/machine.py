@@ -25,7 +25,7 @@ from harness.api.create_response import CreateResponse
 from harness.api.mcp import bad_arguments
 from harness.api.refusals import TOO_LONG
 from harness.api.responses import failure_object, response_object, tier_shown
-from harness.errors import InvalidRequest, UpstreamError
+from harness.errors import HarnessError, InvalidRequest, UpstreamError
 from harness.turn.approvals import approved
 from harness.turn.calls import check_calls
 from harness.turn.commands import (
@@ -99,7 +99,7 @@ class State(Enum):
 
 
 class Turn:
-    """One turn, as ``plan`` says. ``response`` is the Response object as it stands."""
+    """One turn, as ``plan`` says. ``response`` is the Response object as it stands, ``failure`` why it failed."""
 
     def __init__(self, plan: Plan) -> None:
         self.state = State.NEW
@@ -110,6 +110,7 @@ class Turn:
             conversation_id=plan.conversation_id,
         )
         self.plan = plan
+        self.failure: HarnessError | None = None
         self._toolbox = Toolbox(plan.wanted.tools, plan.wanted.max_tool_calls)
         self._approved: list[Item] = []
         self._reader = Reader()
@@ -272,7 +273,7 @@ class Turn:
 
     def _fail(self, what: Failed) -> Iterator[Command]:
         """In mid-stream: what was said stays said, but the conversation does not get it."""
-        self.state = State.GIVING_UP
+        self.state, self.failure = State.GIVING_UP, what.error
         self.response |= {
             "status": "failed",
             "error": failure_object(what.error),

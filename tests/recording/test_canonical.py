@@ -155,6 +155,16 @@ def test_calls_are_parallel_unless_they_are_not(body: dict[str, Any]) -> None:
     assert fingerprint({**body, "parallel_tool_calls": False}) != fingerprint(without)
 
 
+def test_numbers_are_what_an_embedding_is_made_of_unless_it_is_packed() -> None:
+    asked, packed = (
+        Request("POST", "/v1/embeddings", {"model": "m", "input": "Hi"} | form)
+        for form in ({}, {"encoding_format": "base64"})
+    )
+    said = Request("POST", "/v1/embeddings", {"model": "m", "input": "Hi", "encoding_format": "float"})
+    assert Canonicalizer().fingerprint(said) == Canonicalizer().fingerprint(asked)
+    assert Canonicalizer().fingerprint(packed) != Canonicalizer().fingerprint(asked)
+
+
 @LAW
 @given(bodies, st.integers(1, 9))
 def test_both_names_of_the_limit_are_one(body: dict[str, Any], limit: int) -> None:

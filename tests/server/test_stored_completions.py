@@ -42,6 +42,7 @@ def test_what_is_stored_is_listed_shown_changed_and_deleted(client: OpenAI) -> N
     assert [row.id for row in completions.list(metadata={"run": "1"})] == [one.id]
     assert [row.id for row in completions.list(model="another")] == []
     assert [row.id for row in completions.list(order="desc", limit=1)][-1] == one.id
+    assert completions.list(limit=1000).data[0].id == one.id
     assert completions.retrieve(one.id).choices == one.choices
 
     [message] = completions.messages.list(one.id)
