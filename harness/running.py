@@ -70,7 +70,7 @@ async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner
 
     Raises SettingsError when the disk or the network does not allow it.
     """
-    runner, parts = await _prepare(settings)
+    runner, parts = await _prepare(settings, None)
     try:
         root = await _listen(runner, host, port)
     except SettingsError:
@@ -79,10 +79,10 @@ async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner
     return runner, parts, root
 
 
-async def _prepare(settings: Settings) -> tuple[web.AppRunner, Parts]:
+async def _prepare(settings: Settings, begun: int | None) -> tuple[web.AppRunner, Parts]:
     """A server that is ready and listens nowhere yet."""
     check(settings)
-    parts = await build(settings)
+    parts = await build(settings, begun)
     runner = web.AppRunner(make_app(parts.services), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     return runner, parts
@@ -166,11 +166,11 @@ class ServerThread:
     """A server in a thread of its own: a context manager.
 
     It listens on a free port of the loopback interface from the first time that it is asked for a URL; ``call`` needs
-    no port.
+    no port. ``begun`` is when the run began that it is a part of, in nanoseconds since 1970: by default now.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, begun: int | None = None) -> None:
+        self.settings, self._begun = settings, begun
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -180,7 +180,7 @@ class ServerThread:
         self._runner: web.AppRunner | None = None
         self._root = ""
         self._opening = threading.Lock()
-        self._to_begin: deque[str] = deque()
+        self._to_begin: deque[str | None] = deque()
         """Scopes that begin anew as soon as the server's thread comes to it."""
         self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
 
@@ -221,7 +221,12 @@ class ServerThread:
         self.begin(scope)
         return scoped_url(self.root, scope)
 
-    def begin(self, scope: str) -> None:
+    def adopt(self, scope: str | None) -> None:
+        """From now on, and until it is told otherwise, requests that name no scope are of this one."""
+        unscoped = self.parts.services.unscoped
+        unscoped.scope, unscoped.changes = scope, True
+
+    def begin(self, scope: str | None) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
         loop, _ = self._running()
         at_hand = self.parts.services.at_hand
@@ -277,7 +282,7 @@ class ServerThread:
 
     async def _main(self) -> None:
         self._loop, self._stop, self._at_once = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        self._runner, self._parts = await _prepare(self.settings)
+        self._runner, self._parts = await _prepare(self.settings, self._begun)
         self._ready.set()
         try:
             await self._stop.wait()

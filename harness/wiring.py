@@ -52,10 +52,13 @@ class Parts:
     store: RecordingStore
 
 
-async def build(settings: Settings) -> Parts:
-    """The parts that ``settings`` ask for. Must run in the event loop that will serve them."""
+async def build(settings: Settings, begun: int | None = None) -> Parts:
+    """The parts that ``settings`` ask for. Must run in the event loop that will serve them.
+
+    ``begun`` is when the run began that they are a part of, in nanoseconds since 1970: by default now.
+    """
     canonicalizer = canonicalizer_of(settings)
-    store = await asyncio.to_thread(open_store, settings, canonicalizer)
+    store = await asyncio.to_thread(open_store, settings, canonicalizer, begun)
     journal = Journal()
     backend = _backend(settings, store, journal, canonicalizer)
     if isinstance(backend, RecordBackend):
@@ -120,22 +123,26 @@ def verifier_of(settings: Settings, place: str, *, looks_for_secrets: bool = Tru
     return Verifier(place, canonicalizer_of(settings), redactor_of(settings), scanners)
 
 
-def open_store(settings: Settings, canonicalizer: Canonicalizer | None = None) -> RecordingStore:
+def open_store(
+    settings: Settings, canonicalizer: Canonicalizer | None = None, begun: int | None = None
+) -> RecordingStore:
     """Where the recordings are. May take a while for an object store, which is asked what it has."""
     rules = canonicalizer or canonicalizer_of(settings)
-    stores = [_store(place, settings, rules) for place in (settings.recordings, *settings.more_recordings)]
+    stores = [_store(place, settings, rules, begun) for place in (settings.recordings, *settings.more_recordings)]
     return stores[0] if len(stores) == 1 else SeveralStores(stores)
 
 
-def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
+def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer, begun: int | None) -> RecordingStore:
     if isinstance(place, Bucket):
         return _objects(place, settings, canonicalizer)
-    return _directory(place, settings, canonicalizer)
+    return _directory(place, settings, canonicalizer, begun)
 
 
-def _directory(place: Path, settings: Settings, canonicalizer: Canonicalizer) -> DirectoryStore:
+def _directory(
+    place: Path, settings: Settings, canonicalizer: Canonicalizer, begun: int | None = None
+) -> DirectoryStore:
     facts = index_facts(_cache(settings), place, _rules(settings))
-    return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts)
+    return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts, begun=begun)
 
 
 def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
@@ -172,7 +179,10 @@ def _rules(settings: Settings) -> str:
 def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
     redactor = redactor_of(settings)
     pace = Pace(settings.speed, asyncio.sleep) if settings.speed else None
-    replay = ReplayBackend(store, canonicalizer, journal, redactor, strict=settings.strict, pace=pace)
+    is_recorded = settings.mode is Mode.RECORD_IF_MISSING
+    replay = ReplayBackend(
+        store, canonicalizer, journal, redactor, strict=settings.strict, pace=pace, is_recorded=is_recorded
+    )
     if settings.mode is Mode.REPLAY:
         return replay
     upstream = upstreams_of(settings, journal)

@@ -57,7 +57,9 @@ class ReplayBackend:
     """Answers from a store: by key, then (unless ``strict``) by fingerprint. A miss is an error.
 
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
-    digest and a look at the files' times. With a ``pace``, answers take the time that they took.
+    digest and a look at the files' times. With a ``pace``, answers take the time that they took. While the run records
+    (``is_recorded``), what it has recorded answers in its own scope alone: which test was the first to ask, in which
+    process, does not decide what is recorded.
 
     ``at_hand``, ``forget`` and an answer's ``again`` may be called in any thread.
     """
@@ -71,8 +73,9 @@ class ReplayBackend:
         *,
         strict: bool = False,
         pace: Pace | None = None,
+        is_recorded: bool = False,
     ) -> None:
-        self._pace = pace
+        self._pace, self._is_recorded = pace, is_recorded
         self._store, self._canonicalizer, self._journal, self._strict = store, canonicalizer, journal, strict
         self._redactor = redactor
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
@@ -199,8 +202,10 @@ class ReplayBackend:
     def _by_meaning(self, request: Request) -> _Known | None:
         if self._strict:
             return None
-        fingerprint = self._canonicalizer.fingerprint(request)
-        names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
+        entries = self._store.sharing(self._canonicalizer.fingerprint(request))
+        if self._is_recorded:
+            entries = [one for one in entries if one.scope == request.scope or self._store.is_older(one.name)]
+        names = [entry.name for entry in select(request, entries)]
         return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
 
     def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:

@@ -31,7 +31,10 @@ def harness_settings(pytestconfig: pytest.Config) -> "Settings":
 
 @pytest.fixture(scope="session")
 def harness_server(harness_settings: "Settings", pytestconfig: pytest.Config) -> "ServerThread":
-    """A server for the whole run, in a thread. ``base_url`` is for clients that belong to no single test."""
+    """A server for the whole run, in a thread. ``base_url`` is for clients that belong to no single test.
+
+    What they ask while a test runs is of that test's scope; what a fixture of wider scope asks is of none.
+    """
     return _or_fail(run_of(pytestconfig).server, harness_settings)
 
 
@@ -61,6 +64,10 @@ def _harness_use(request: pytest.FixtureRequest, harness_settings: "Settings", h
     server = (
         request.getfixturevalue("harness_server") if settings == harness_settings else _or_fail(run.server, settings)
     )
+    shared = request.getfixturevalue("harness_server") if "harness_server" in request.fixturenames else server
+    if shared is not server:
+        run.begin(request.node.nodeid, harness_scope, shared)
+    run.own(harness_scope)
     return run.begin(request.node.nodeid, harness_scope, server)
 
 

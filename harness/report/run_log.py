@@ -36,6 +36,7 @@ class Line(Protocol):
 class Asked:
     """One request. ``test`` is the node id of the test that made it, ``where`` the directory of its recordings.
 
+    ``during`` is the test that ran then, also where a fixture asked that is of no single test.
     ``outcome`` is the journal's word. ``recording`` is the name of what answered or was written; ``error`` says why
     there is none and ``hint`` what to do, and ``details`` are a miss's as JSON.
     """
@@ -50,6 +51,7 @@ class Asked:
     hint: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     test: str | None = None
+    during: str | None = None
 
     @property
     def who(self) -> str:
@@ -62,7 +64,7 @@ class Asked:
         return "\n".join(filter(None, (self.error, "" if self.outcome == "missed" else self.hint)))
 
 
-def asked(line: Line, where: str, test: str | None = None) -> Asked:
+def asked(line: Line, where: str, test: str | None = None, during: str | None = None) -> Asked:
     """A journal's line as a report tells it."""
     why = line.error
     return Asked(
@@ -76,6 +78,7 @@ def asked(line: Line, where: str, test: str | None = None) -> Asked:
         hint="" if why is None else why.hint,
         details=dict(why.details) if isinstance(why, RecordingNotFound) else {},
         test=test,
+        during=during,
     )
 
 
@@ -119,7 +122,7 @@ class RunLog:
     def command(self) -> str | None:
         """The one command that records just what was missed; None when nothing was."""
         missed = self.missed()
-        tests = [one.test for one in missed]
+        tests = [one.test or one.during for one in missed]
         if not missed:
             return None
         if None in tests:

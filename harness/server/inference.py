@@ -16,7 +16,7 @@ from harness.recording.canonical import bare_model
 from harness.recording.chunks import aggregate
 from harness.recording.model import STREAM_TYPE
 from harness.recording.transcript import failure
-from harness.server.context import scope_of, services
+from harness.server.context import named_scope, scope_of, services
 from harness.server.openai_headers import has_request_id, request_id
 from harness.server.repeats import Repeats
 from harness.server.stored_completions import keep
@@ -81,7 +81,8 @@ async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
         return await _stream(request, answer, headers, call if stores else None)
     if stores and answer.status < 400:
         await _keep(request, call, answer.media_type, answer.body or b"")
-    if not stores and answer.again is not None:
+    is_told_by_bytes = named_scope(request) is not None or not services(request).unscoped.changes
+    if not stores and answer.again is not None and is_told_by_bytes:
         return request.app[REPEATS].respond(request, answer)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
