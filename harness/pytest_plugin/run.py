@@ -100,7 +100,7 @@ class Run:
         except SettingsError:
             return  # The fixture will say so.
         if settings.mode is Mode.REPLAY and item.get_closest_marker("vcr") is None:
-            self.guard.install(settings.upstream)
+            self.guard.install(settings.upstream_hosts)
             self.guard.active = True
 
     def server(self, settings: "Settings") -> "ServerThread":
@@ -177,6 +177,7 @@ class Run:
         server, scope = use.server, scope or use.scope
         if given:
             server = self.server(change(server.settings, given, "harness.transport()", Path.cwd()))
+            self.guard.active = self.guard.active and not server.settings.mode.needs_upstream
         uses = self._by_scope.get((id(server), scope))
         if not uses or uses[-1].test != use.test:
             self.begin(use.test, scope, server)

@@ -212,8 +212,8 @@ def test_the_last_whole_run_is_kept_for_later(pytester: pytest.Pytester, with_un
 
 
 PAST = """
-    import socket
-    import openai, pytest
+    import contextlib, http.client, socket, threading
+    import harness, httpx, openai, pytest
     from app import ask
 
     def test_routed(harness_base_url):
@@ -226,6 +226,34 @@ PAST = """
     def test_swallowed():
         with pytest.raises(socket.gaierror):
             socket.create_connection(("api.anthropic.com", 443))
+
+    def test_by_an_older_look_up():
+        with pytest.raises(socket.gaierror):
+            socket.gethostbyname(b"api.groq.com")
+
+    def test_by_a_proxy():
+        with socket.create_server(("127.0.0.1", 0)) as proxy:
+            def answer():
+                connection, _ = proxy.accept()
+                with connection:
+                    assert connection.recv(1000).startswith(b"CONNECT api.mistral.ai:443 ")
+                    connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+                    connection.recv(1)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            with contextlib.closing(http.client.HTTPSConnection(*proxy.getsockname())) as client:
+                client.set_tunnel("api.mistral.ai", 443)
+                with pytest.raises(ConnectionRefusedError):
+                    client.request("GET", "/v1/models")
+            thread.join()
+
+    def test_meant_by_its_client():
+        client = httpx.Client(transport=harness.transport(mode="live", upstream="https://api.openai.com.invalid/v1"))
+        with client:
+            assert client.get("http://any/v1/models").status_code == 502
+        with pytest.raises(socket.gaierror, match="not known|resolution|associated"):
+            socket.getaddrinfo("nothing.openai.azure.com", 443)
 
     @pytest.mark.harness(mode="live")
     def test_meant():
@@ -241,11 +269,13 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
     record(pytester, "Say hello", "Hello!")
     pytester.makepyfile(test_past=PAST)
     result = pytester.runpytest()
-    result.assert_outcomes(passed=3, failed=2)
+    result.assert_outcomes(passed=4, failed=4)
     result.stdout.fnmatch_lines([
         "E*NetworkRefused: test_past.py::test_forgotten replays, and reached for api.openai.com past the harness.",
         "E*Take the fixture harness_base_url*",
         "*NetworkRefused: test_past.py::test_swallowed replays, and reached for api.anthropic.com past the harness.",
+        "*NetworkRefused: test_past.py::test_by_an_older_look_up replays, and reached for api.groq.com *",
+        "*NetworkRefused: test_past.py::test_by_a_proxy replays, and reached for api.mistral.ai past the harness.",
     ])  # fmt: skip
 
 

@@ -55,7 +55,11 @@ def scopes(pytester: pytest.Pytester) -> list[tuple[str | None, str, str]]:
 
 
 @pytest.mark.parametrize("mode", ["record", "record-if-missing"])
-def test_what_is_recorded_does_not_depend_on_which_test_came_first(pytester: pytest.Pytester, mode: str) -> None:
+def test_what_is_recorded_does_not_depend_on_which_test_came_first(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    # Neither to the server nor to an upstream on this machine does a proxy lead.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_a=TESTS, test_b=TESTS)
     expected: list[tuple[str | None, str, str]] = [(None, "made", ""), (None, "twice", ""), (None, "unmade", "")]
