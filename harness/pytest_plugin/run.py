@@ -5,12 +5,14 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.pytest_plugin import options
+from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.bridged import Bridged
 from harness.pytest_plugin.guard import Guard
 from harness.pytest_plugin.moment import Moment
@@ -265,8 +267,7 @@ class Run:
 
         own = [] if self.bridged.modes and not self._servers else [str(self.settings.mode)]
         modes = dict.fromkeys([*own, *(str(server.settings.mode) for server in self._servers), *self.bridged.modes])
-        again = "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest"
-        log = RunLog(", ".join(modes), again, options.as_flags(self.config))
+        log = RunLog(", ".join(modes), partial(record_command, self.config))
         log.tests = dict.fromkeys([*(use.test for use in self._uses), *self.bridged.scopes], "unknown")
         log.asked += self.bridged.asked
         for server in self._servers:

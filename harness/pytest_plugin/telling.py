@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.guard import ROUTES
 from harness.pytest_plugin.run import Run
 
@@ -32,7 +33,7 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
     known = [*misses, *run.shared_misses()]
     miss = next((miss for miss in known if call.excinfo and _tells(call.excinfo.value, miss)), None)
     if miss is not None and not refused:
-        _put(item, call, report, _error(miss, item.nodeid))
+        _put(item, call, report, _error(miss, item))
     elif misses:
         report.sections.append((_MISSES, "\n\n".join(dict.fromkeys(miss.error or "" for miss in misses))))
     if lines := run.first_lines(item.nodeid):
@@ -55,13 +56,11 @@ def _refused(hosts: list[str], test: str) -> "HarnessError":
     return NetworkRefused(f"{test} replays, and reached for {', '.join(hosts)} past the harness.", hint=ROUTES)
 
 
-def _error(miss: "Asked", test: str) -> "HarnessError":
+def _error(miss: "Asked", item: pytest.Item) -> "HarnessError":
     """The miss itself. One that is of no single test is recorded by the test that came by it."""
     from harness.errors import RecordingNotFound
-    from harness.recording.near_miss import record_tests_command
 
-    hint = miss.hint if miss.test else f"Record it:  {record_tests_command([test])}"
-    return RecordingNotFound(miss.error or "", hint=hint)
+    return RecordingNotFound(miss.error or "", hint=f"Record it:  {record_command(item.config, [item.nodeid])}")
 
 
 def _tells(error: BaseException, miss: "Asked") -> bool:

@@ -118,10 +118,10 @@ def record_command(request: Request) -> str:
     return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
 
 
-def record_tests_command(scopes: Iterable[str]) -> str:
-    """The command that records what these tests miss, and nothing else."""
+def record_tests_command(scopes: Iterable[str], program: str = "pytest", flags: str = "") -> str:
+    """The command that records what these tests miss, and nothing else; ``flags`` as a shell takes them."""
     quoted = [shlex.quote(scope) if re.search(r'["$`\\!]', scope) else f'"{scope}"' for scope in scopes]
-    return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {' '.join(quoted)}"
+    return " ".join(["HARNESS_MODE=record-if-missing OPENAI_API_KEY=…", program, *quoted, *filter(None, (flags,))])
 
 
 def _count(number: int, thing: str) -> str:

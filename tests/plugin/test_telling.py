@@ -1,12 +1,17 @@
 """What a run tells: misses as themselves, exchanges, unused recordings, reports, hosts that were reached for."""
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.plugin.project import HELLO, record, recordings
+from tests.plugin.project import HELLO, completion, record, recordings
+from tests.scripted_upstream import http, scripted
 
 MISSES = """
     import subprocess, sys, threading
@@ -128,6 +133,46 @@ def test_the_command_that_is_told_records_just_what_was_missed(
     result = pytester.runpytest()
     result.assert_outcomes(passed=3)
     assert "Record what" not in result.stdout.str()
+
+
+ODD = """
+    import pytest
+    from app import ask
+
+    class TestOdd:
+        @pytest.mark.parametrize("x", ["2 words", "it's", 'so "said"', "$HOME `id`!", "a::b[c]", "日本", "a\\\\b"])
+        def test_it(self, harness_base_url, model, x):
+            ask(x, model=model)
+
+    @pytest.mark.slow
+    def test_marked(harness_base_url):
+        ask("Never marked")
+
+    def test_other(harness_base_url):
+        ask("Never other")
+"""
+
+
+@pytest.mark.slow
+def test_the_command_can_be_copied_into_a_shell_whatever_the_tests_are_called(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\naddopts = -m 'not slow'\nmarkers = slow")
+    below = pytester.mkdir("all tests")
+    below.joinpath("test_odd.py").write_text(textwrap.dedent(ODD))
+    monkeypatch.chdir(below)
+    flags = ["--harness-models", "m, n", "--harness-recordings=kept here", "-mslow or not slow"]
+    result = pytester.runpytest(*flags, "-k", "not other")
+    result.assert_outcomes(failed=15, deselected=1)
+    [command] = [line.partition(":  ")[2] for line in result.outlines if line.startswith("Record what was missed")]
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    with scripted(http(completion("Hello!"))) as upstream:
+        monkeypatch.setenv("HARNESS_UPSTREAM", upstream.url)
+        done = subprocess.check_output(["/bin/bash", "-c", command.replace("=… ", "=k ")], text=True)
+    assert "15 passed" in done
+    assert len(list(below.joinpath("kept here").glob("*.json"))) == 15
+    pytester.runpytest(*flags, "-k", "not other").assert_outcomes(passed=15, deselected=1)
 
 
 def test_the_properties_of_a_test_are_in_its_own_report(pytester: pytest.Pytester) -> None:
