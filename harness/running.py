@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from harness.errors import SettingsError
+from harness.errors import HarnessError, SettingsError
 from harness.server.app import make_app
 from harness.server.at_hand import answer_at_hand
 from harness.server.pipe import Deliver, Pipe
@@ -171,6 +171,7 @@ class ServerThread:
 
     def __init__(self, settings: Settings, begun: int | None = None) -> None:
         self.settings, self._begun = settings, begun
+        self._process = os.getpid()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -268,6 +269,8 @@ class ServerThread:
         return self._parts
 
     def _running(self) -> tuple[asyncio.AbstractEventLoop, web.AppRunner]:
+        if self._process != os.getpid():
+            raise _is_of_the_parent()
         if self._loop is None or self._runner is None or not self._thread.is_alive():
             raise _not_running()
         return self._loop, self._runner
@@ -290,8 +293,15 @@ class ServerThread:
             await _end(self._runner, self._parts, at_once=self._at_once)
 
 
-def _not_running() -> RuntimeError:
+def _not_running() -> Exception:
     return RuntimeError("the server is not running: use it in a with statement")
+
+
+def _is_of_the_parent() -> HarnessError:
+    return HarnessError(
+        "This process was forked from the one that the harness runs in, and a thread does not come along.",
+        hint="Make the client from OPENAI_BASE_URL (fixture harness_base_url), or start processes by 'spawn'.",
+    )
 
 
 def _unless_closed(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

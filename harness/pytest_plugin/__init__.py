@@ -186,7 +186,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and run.is_used:
         run.abandon(item.nodeid)
-    if run.is_used or run.guard.hits:
+    if run.is_used or run.guard.active:
         from harness.pytest_plugin.telling import tell
 
         tell(run, item, call, report)

@@ -42,14 +42,14 @@ class Guard:
         real = getattr(owner, name)
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self.active and self._is_provider(host := _text(host_of(args, kwargs))):
+            if self.active and self.is_provider(host := _text(host_of(args, kwargs))):
                 self.hits.append(host)
                 raise error(f"{host}: the harness is replaying, and this is a model's host")
             return real(*args, **kwargs)
 
         self._patch.setattr(owner, name, guarded)
 
-    def _is_provider(self, host: str) -> bool:
+    def is_provider(self, host: str) -> bool:
         from harness.recording.providers import is_provider
 
         return host.lower() in self._upstreams or is_provider(host)

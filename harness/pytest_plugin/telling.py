@@ -24,7 +24,7 @@ _NOT_THE_TESTS = tuple(
 
 def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put into a report what the harness knows of it."""
-    refused = list(dict.fromkeys(run.guard.hits))
+    refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)]))
     if refused and call.when != "teardown" and not report.skipped:
         _put(item, call, report, _refused(refused, item.nodeid))
     if not report.failed or not run.is_used:
@@ -38,6 +38,18 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
         report.sections.append((_MISSES, "\n\n".join(dict.fromkeys(miss.error or "" for miss in misses))))
     if lines := run.first_lines(item.nodeid):
         report.sections.append((_EXCHANGES, "\n".join(lines)))
+
+
+def _reached_for(run: Run, call: pytest.CallInfo[None]) -> Iterator[str]:
+    """Providers to which no connection came about, looked up by resolvers of their own (uvloop's, c-ares')."""
+    errors = list(_chain(call.excinfo.value if call.excinfo else None, set()))
+    if run.guard.active and any(isinstance(error, OSError) for error in errors):
+        for error in errors:
+            # aiohttp's errors have the host, httpx's and those of clients above it the request.
+            url = getattr(getattr(error, "request", None), "url", None)
+            host = getattr(error, "host", None) or getattr(url, "host", None)
+            if isinstance(host, str) and run.guard.is_provider(host):
+                yield host
 
 
 def _put(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, error: "HarnessError") -> None:

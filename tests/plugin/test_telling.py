@@ -293,6 +293,13 @@ PAST = """
                     client.request("GET", "/v1/models")
             thread.join()
 
+    def test_by_a_resolver_of_its_own():
+        def fail(request):
+            raise httpx.ConnectError("not found") from socket.gaierror(-2, "not found")
+
+        with httpx.Client(transport=httpx.MockTransport(fail)) as client:
+            client.get("https://api.together.xyz/v1/models")
+
     def test_meant_by_its_client():
         client = httpx.Client(transport=harness.transport(mode="live", upstream="https://api.openai.com.invalid/v1"))
         with client:
@@ -314,13 +321,14 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
     record(pytester, "Say hello", "Hello!")
     pytester.makepyfile(test_past=PAST)
     result = pytester.runpytest()
-    result.assert_outcomes(passed=4, failed=4)
+    result.assert_outcomes(passed=4, failed=5)
     result.stdout.fnmatch_lines([
         "E*NetworkRefused: test_past.py::test_forgotten replays, and reached for api.openai.com past the harness.",
         "E*Take the fixture harness_base_url*",
         "*NetworkRefused: test_past.py::test_swallowed replays, and reached for api.anthropic.com past the harness.",
         "*NetworkRefused: test_past.py::test_by_an_older_look_up replays, and reached for api.groq.com *",
         "*NetworkRefused: test_past.py::test_by_a_proxy replays, and reached for api.mistral.ai past the harness.",
+        "*NetworkRefused: test_past.py::test_by_a_resolver_of_its_own replays, and reached for api.together.xyz *",
     ])  # fmt: skip
 
 
