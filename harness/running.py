@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from harness.errors import SettingsError
+from harness.errors import HarnessError, SettingsError
 from harness.server.app import make_app
 from harness.server.at_hand import answer_at_hand
 from harness.server.pipe import Deliver, Pipe
@@ -70,7 +70,7 @@ async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner
 
     Raises SettingsError when the disk or the network does not allow it.
     """
-    runner, parts = await _prepare(settings)
+    runner, parts = await _prepare(settings, None)
     try:
         root = await _listen(runner, host, port)
     except SettingsError:
@@ -79,10 +79,10 @@ async def start(settings: Settings, host: str, port: int) -> tuple[web.AppRunner
     return runner, parts, root
 
 
-async def _prepare(settings: Settings) -> tuple[web.AppRunner, Parts]:
+async def _prepare(settings: Settings, begun: int | None) -> tuple[web.AppRunner, Parts]:
     """A server that is ready and listens nowhere yet."""
     check(settings)
-    parts = await build(settings)
+    parts = await build(settings, begun)
     runner = web.AppRunner(make_app(parts.services), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     return runner, parts
@@ -166,11 +166,12 @@ class ServerThread:
     """A server in a thread of its own: a context manager.
 
     It listens on a free port of the loopback interface from the first time that it is asked for a URL; ``call`` needs
-    no port.
+    no port. ``begun`` is when the run began that it is a part of, in nanoseconds since 1970: by default now.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, begun: int | None = None) -> None:
+        self.settings, self._begun = settings, begun
+        self._process = os.getpid()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -180,7 +181,7 @@ class ServerThread:
         self._runner: web.AppRunner | None = None
         self._root = ""
         self._opening = threading.Lock()
-        self._to_begin: deque[str] = deque()
+        self._to_begin: deque[str | None] = deque()
         """Scopes that begin anew as soon as the server's thread comes to it."""
         self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
 
@@ -221,7 +222,12 @@ class ServerThread:
         self.begin(scope)
         return scoped_url(self.root, scope)
 
-    def begin(self, scope: str) -> None:
+    def adopt(self, scope: str | None) -> None:
+        """From now on, and until it is told otherwise, requests that name no scope are of this one."""
+        unscoped = self.parts.services.unscoped
+        unscoped.scope, unscoped.changes = scope, True
+
+    def begin(self, scope: str | None) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
         loop, _ = self._running()
         at_hand = self.parts.services.at_hand
@@ -263,6 +269,8 @@ class ServerThread:
         return self._parts
 
     def _running(self) -> tuple[asyncio.AbstractEventLoop, web.AppRunner]:
+        if self._process != os.getpid():
+            raise _is_of_the_parent()
         if self._loop is None or self._runner is None or not self._thread.is_alive():
             raise _not_running()
         return self._loop, self._runner
@@ -277,7 +285,7 @@ class ServerThread:
 
     async def _main(self) -> None:
         self._loop, self._stop, self._at_once = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        self._runner, self._parts = await _prepare(self.settings)
+        self._runner, self._parts = await _prepare(self.settings, self._begun)
         self._ready.set()
         try:
             await self._stop.wait()
@@ -285,8 +293,15 @@ class ServerThread:
             await _end(self._runner, self._parts, at_once=self._at_once)
 
 
-def _not_running() -> RuntimeError:
+def _not_running() -> Exception:
     return RuntimeError("the server is not running: use it in a with statement")
+
+
+def _is_of_the_parent() -> HarnessError:
+    return HarnessError(
+        "This process was forked from the one that the harness runs in, and a thread does not come along.",
+        hint="Make the client from OPENAI_BASE_URL (fixture harness_base_url), or start processes by 'spawn'.",
+    )
 
 
 def _unless_closed(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

@@ -54,10 +54,13 @@ class Parts:
     store: RecordingStore
 
 
-async def build(settings: Settings) -> Parts:
-    """The parts that ``settings`` ask for. Must run in the event loop that will serve them."""
+async def build(settings: Settings, begun: int | None = None) -> Parts:
+    """The parts that ``settings`` ask for. Must run in the event loop that will serve them.
+
+    ``begun`` is when the run began that they are a part of, in nanoseconds since 1970: by default now.
+    """
     canonicalizer = canonicalizer_of(settings)
-    store = await asyncio.to_thread(open_store, settings, canonicalizer)
+    store = await asyncio.to_thread(open_store, settings, canonicalizer, begun)
     journal = Journal()
     backend = _backend(settings, store, journal, canonicalizer)
     if isinstance(backend.model, RecordBackend):
@@ -123,22 +126,26 @@ def verifier_of(settings: Settings, place: str, *, looks_for_secrets: bool = Tru
     return Verifier(place, canonicalizer_of(settings), redactor_of(settings), scanners)
 
 
-def open_store(settings: Settings, canonicalizer: Canonicalizer | None = None) -> RecordingStore:
+def open_store(
+    settings: Settings, canonicalizer: Canonicalizer | None = None, begun: int | None = None
+) -> RecordingStore:
     """Where the recordings are. May take a while for an object store, which is asked what it has."""
     rules = canonicalizer or canonicalizer_of(settings)
-    stores = [_store(place, settings, rules) for place in (settings.recordings, *settings.more_recordings)]
+    stores = [_store(place, settings, rules, begun) for place in (settings.recordings, *settings.more_recordings)]
     return stores[0] if len(stores) == 1 else SeveralStores(stores)
 
 
-def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
+def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer, begun: int | None) -> RecordingStore:
     if isinstance(place, Bucket):
         return _objects(place, settings, canonicalizer)
-    return _directory(place, settings, canonicalizer)
+    return _directory(place, settings, canonicalizer, begun)
 
 
-def _directory(place: Path, settings: Settings, canonicalizer: Canonicalizer) -> DirectoryStore:
+def _directory(
+    place: Path, settings: Settings, canonicalizer: Canonicalizer, begun: int | None = None
+) -> DirectoryStore:
     facts = index_facts(_cache(settings), place, _rules(settings))
-    return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts)
+    return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts, begun=begun)
 
 
 def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
@@ -222,7 +229,9 @@ class _Backends:
 
 def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Routed:
     backends = _Backends(settings, store, journal, canonicalizer)
-    replay = replay_of_servers = backends.replay()
+    replay = replay_of_servers = backends.replay(
+        Reach.EVERYWHERE if settings.mode is Mode.REPLAY else Reach.EARLIER_RUNS
+    )
     if settings.mode_of_servers is not Mode.REPLAY:
         # Servers of two tests may have everything in common that a request says of them, but not their tools. The one
         # that is there can be asked what another test's recording only seems to know.

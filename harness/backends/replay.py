@@ -200,8 +200,10 @@ class ReplayBackend:
     def _by_meaning(self, request: Request) -> _Known | None:
         if self._strict:
             return None
-        fingerprint = self._canonicalizer.fingerprint(request)
-        names = [entry.name for entry in select(request, self._store.sharing(fingerprint), self._reach)]
+        entries = self._store.sharing(self._canonicalizer.fingerprint(request))
+        if self._reach is Reach.EARLIER_RUNS:
+            entries = [one for one in entries if one.scope == request.scope or self._store.is_older(one.name)]
+        names = [entry.name for entry in select(request, entries, self._reach)]
         return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
 
     def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:

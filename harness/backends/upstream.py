@@ -1,6 +1,7 @@
 """The real providers behind their base URLs. The only user of aiohttp's client."""
 
 import asyncio
+import ipaddress
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
@@ -26,7 +27,8 @@ class UpstreamBackend:
     def __init__(self, providers: Providers, journal: Journal | None = None) -> None:
         self._providers = providers
         self._journal = journal or Journal()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """By whether a proxy of the environment may stand between."""
         self._proven: set[tuple[str, str | None]] = set()
 
     async def send(self, call: Call) -> Answer:
@@ -60,7 +62,7 @@ class UpstreamBackend:
 
     async def _request(self, route: Route, data: bytes | None) -> aiohttp.ClientResponse:
         url = URL(route.url, encoded=True)
-        return await self._open().request(route.call.method, url, data=data, headers=route.headers)
+        return await self._open(url).request(route.call.method, url, data=data, headers=route.headers)
 
     async def check_key(self, call: Call) -> None:
         """Ask once for the models, with the key that goes with ``call``. Raises UpstreamError when it is refused.
@@ -93,20 +95,22 @@ class UpstreamBackend:
                 raise _refused(route, response.status, await response.text(errors="replace"))
         self._proven.add((route.provider.base_url, route.key))
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # Proxies and the like come from the environment, as users of HTTP clients expect.
+    def _open(self, url: URL) -> aiohttp.ClientSession:
+        # Proxies and the like come from the environment, as users of HTTP clients expect; what is on this machine
+        # (Ollama, llama.cpp) no proxy can reach.
+        trusts = not _is_here(url.host or "")
+        if trusts not in self._sessions:
             # A connection for each request: some servers (llama.cpp's) close the ones they keep without a word, and a
             # request that dies so can be told neither from one that was refused nor from one that was answered.
             connector = aiohttp.TCPConnector(force_close=True, limit=0)
-            self._session = aiohttp.ClientSession(
+            self._sessions[trusts] = aiohttp.ClientSession(
                 connector=connector,
                 timeout=_TIMEOUT,
-                trust_env=True,
+                trust_env=trusts,
                 # What an upstream told one client is none of another's affair.
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-        return self._session
+        return self._sessions[trusts]
 
     def secrets(self, call: Call) -> list[str]:
         return self._providers.secrets(call)
@@ -121,8 +125,8 @@ class UpstreamBackend:
         """Nothing is replaced."""
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
 
 async def _whole_pieces(pieces: AsyncIterator[bytes], media_type: str) -> AsyncIterator[bytes]:
@@ -154,11 +158,20 @@ async def _pieces(response: aiohttp.ClientResponse, route: Route) -> AsyncIterat
         response.close()
 
 
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine, by its name or its address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def _unreachable(route: Route, error: Exception) -> UpstreamError:
+    hint = "Is it running, and is the address right? Set it with --upstream or HARNESS_UPSTREAM."
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        hint = "A proxy stands between: HTTPS_PROXY, HTTP_PROXY. NO_PROXY names hosts that are reached without it."
     return UpstreamError(
-        f"The upstream {route.provider.base_url} could not be asked: {_words(error)}",
-        hint="Is it running, and is the address right? Set it with --upstream or HARNESS_UPSTREAM.",
-        headers=DO_NOT_RETRY,
+        f"The upstream {route.provider.base_url} could not be asked: {_words(error)}", hint=hint, headers=DO_NOT_RETRY
     )
 
 

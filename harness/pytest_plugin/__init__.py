@@ -6,6 +6,7 @@ needs it: a run that does not use it pays next to nothing.
 """
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -113,21 +114,47 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """While a test runs, calls without a socket are its own, and the network guard stands if it replays."""
     run = item.config.stash[RUN]
-    run.current = item
+    run.enter(item)
     if run.is_wanted:
         run.watch(item)
     try:
         return (yield)
     finally:
-        run.current, run.guard.active = None, False
+        run.enter(None)
+        run.guard.active = False
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The marker alone is enough: it asks for the base URL before any other fixture is made."""
+    """The marker alone is enough: it asks for the base URL before any other fixture is made.
+
+    What asks for the server alone has a scope too, before the server hears of it.
+    """
     names = getattr(item, "fixturenames", None)
-    if names is not None and "harness_base_url" not in names and item.get_closest_marker(MARKER) is not None:
+    if names is None:
+        return
+    if "harness_base_url" not in names and item.get_closest_marker(MARKER) is not None:
         names.insert(0, "harness_base_url")
+    elif "harness_server" in names and "_harness_use" not in names:
+        names.insert(0, "_harness_use")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """While a fixture is made, or unmade, that is of no single test, what it asks is no single test's either."""
+    if fixturedef.scope == "function":
+        return (yield)
+    run = request.config.stash[RUN]
+    # The last to be added is the first to be called.
+    fixturedef.addfinalizer(run.narrow)
+    run.widen(request.node)
+    try:
+        return (yield)
+    finally:
+        run.narrow()
+        fixturedef.addfinalizer(partial(run.widen, request.node))
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)
@@ -159,11 +186,17 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and run.is_used:
         run.abandon(item.nodeid)
-    if run.is_used or run.guard.hits:
+    if run.is_used or run.guard.active:
         from harness.pytest_plugin.telling import tell
 
         tell(run, item, call, report)
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """All of xdist's workers are of one run, which began here."""
+    node.workerinput["harness_begun"] = node.config.stash[RUN].begun
 
 
 @pytest.hookimpl(optionalhook=True)

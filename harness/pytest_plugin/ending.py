@@ -76,7 +76,7 @@ class _Whole:
 
 
 def _merged(run: Run, parts: list[dict[str, Any]]) -> "RunLog":
-    from harness.report.run_log import merge, run_log
+    from harness.report.run_log import merge
 
     log = run.log()
     log.asked, log.tests = [], {}
@@ -84,7 +84,7 @@ def _merged(run: Run, parts: list[dict[str, Any]]) -> "RunLog":
         # A controller of xdist's runs no test: its own mode counts where a worker had it too.
         had = {mode for part in parts for mode in part["log"]["mode"].split(", ")}
         log.mode = ", ".join(mode for mode in log.mode.split(", ") if mode in had)
-    return merge([run_log(part["log"]) for part in parts], log)
+    return merge([part["log"] for part in parts], log)
 
 
 def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> None:

@@ -30,9 +30,19 @@ def harness_settings(pytestconfig: pytest.Config) -> "Settings":
 
 
 @pytest.fixture(scope="session")
-def harness_server(harness_settings: "Settings", pytestconfig: pytest.Config) -> "ServerThread":
-    """A server for the whole run, in a thread. ``base_url`` is for clients that belong to no single test."""
-    return _or_fail(run_of(pytestconfig).server, harness_settings)
+def harness_server(harness_settings: "Settings", pytestconfig: pytest.Config) -> "Iterator[ServerThread]":
+    """A server for the whole run, in a thread. ``base_url`` is for clients that belong to no single test.
+
+    What they ask while a test runs is of that test's scope; what a fixture of wider scope asks is of none. No proxy
+    stands between them and the server.
+    """
+    from harness.running import without_proxy
+
+    server: ServerThread = _or_fail(run_of(pytestconfig).server, harness_settings)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in without_proxy(os.environ).items():
+            patch.setenv(name, value)
+        yield server
 
 
 def _or_fail(function: Callable[..., T], *arguments: object) -> T:
@@ -61,6 +71,10 @@ def _harness_use(request: pytest.FixtureRequest, harness_settings: "Settings", h
     server = (
         request.getfixturevalue("harness_server") if settings == harness_settings else _or_fail(run.server, settings)
     )
+    shared = request.getfixturevalue("harness_server") if "harness_server" in request.fixturenames else server
+    if shared is not server:
+        run.begin(request.node.nodeid, harness_scope, shared)
+    run.own(harness_scope)
     return run.begin(request.node.nodeid, harness_scope, server)
 
 

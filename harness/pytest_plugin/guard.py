@@ -1,8 +1,12 @@
-"""The network guard: while a test replays, no name of a model provider is looked up."""
+"""The network guard: while a test replays, no model provider is looked up, and none is spoken to.
+
+A provider is known by its name alone. The name is in the look-up of its address, and, whoever made that (a proxy, a
+resolver of an event loop's own, a list of hosts), in the beginning of TLS.
+"""
 
 import socket
+from collections.abc import Callable, Collection
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,7 +14,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class Guard:
-    """Refuses to look up providers' hosts while it is ``active``, and notes in ``hits`` which were wanted."""
+    """Refuses connections to providers while it is ``active``, and notes in ``hits`` which were wanted."""
 
     def __init__(self) -> None:
         self.active = False
@@ -19,23 +23,31 @@ class Guard:
         self._patch = pytest.MonkeyPatch()
         self._is_installed = False
 
-    def install(self, upstream: str) -> None:
-        """Stand before the system's look-up, for the known hosts and that of the run's own upstream."""
-        host = urlsplit(upstream).hostname or ""
-        self._upstreams = frozenset({host} - {*_HERE, ""})
+    def install(self, upstreams: Collection[str]) -> None:
+        """Stand before the system's look-ups and before TLS, for the known hosts and the test's own upstreams."""
+        self._upstreams = frozenset(upstreams) - {*_HERE}
         if self._is_installed:
             return
         self._is_installed = True
-        real = socket.getaddrinfo
+        import ssl
 
-        def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-            name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-            if self.active and self.is_provider(name):
-                self.hits.append(name)
-                raise socket.gaierror(socket.EAI_FAIL, f"{name}: the harness is replaying, and this is a model's host")
-            return real(host, *args, **kwargs)
+        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+            self._stand_before(socket, name, lambda args, kwargs: args[0] if args else kwargs.get("host"), _not_found)
+        for name in ("wrap_socket", "wrap_bio"):
+            self._stand_before(ssl.SSLContext, name, lambda _, kwargs: kwargs.get("server_hostname"), _refused)
 
-        self._patch.setattr(socket, "getaddrinfo", getaddrinfo)
+    def _stand_before(
+        self, owner: Any, name: str, host_of: Callable[[Any, Any], Any], error: Callable[[str], Exception]
+    ) -> None:
+        real = getattr(owner, name)
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if self.active and self.is_provider(host := _text(host_of(args, kwargs))):
+                self.hits.append(host)
+                raise error(f"{host}: the harness is replaying, and this is a model's host")
+            return real(*args, **kwargs)
+
+        self._patch.setattr(owner, name, guarded)
 
     def is_provider(self, host: str) -> bool:
         from harness.recording.providers import is_provider
@@ -44,6 +56,18 @@ class Guard:
 
     def remove(self) -> None:
         self._patch.undo()
+
+
+def _text(host: Any) -> str:
+    return host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else str(host or "")
+
+
+def _not_found(message: str) -> Exception:
+    return socket.gaierror(socket.EAI_FAIL, message)
+
+
+def _refused(message: str) -> Exception:
+    return ConnectionRefusedError(message)
 
 
 ROUTES = """\

@@ -1,7 +1,6 @@
 """What a run is told: flags, the environment, pytest's own file, ``[tool.harness]``."""
 
 import os
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +90,6 @@ def models(config: pytest.Config) -> list[str]:
     if said is None:
         return list(setup(config).models)
     return list(dict.fromkeys(filter(None, (name.strip() for name in said.split(",")))))
-
-
-def as_flags(config: pytest.Config) -> str:
-    """The flags without which a run would not have the same tests."""
-    given = {name: config.getoption(f"--harness-{name}") for name in ("models", "setup")}
-    return " ".join(f"--harness-{name}={shlex.quote(value)}" for name, value in given.items() if value is not None)
 
 
 def load(config: pytest.Config, chosen: "Setup") -> "Settings":

@@ -1,16 +1,21 @@
 """One run of pytest: its settings, its servers, and which test had which."""
 
 import threading
+import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.pytest_plugin import options
+from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.bridged import Bridged
 from harness.pytest_plugin.guard import Guard
+from harness.pytest_plugin.moment import Moment
 
 if TYPE_CHECKING:
     from harness.ambient import Find, Surroundings
@@ -44,7 +49,9 @@ class Run:
         """What found a transport's server before: that of a run in which this one runs."""
         self.guard = Guard()
         self.bridged = Bridged()
-        self.current: pytest.Item | None = None
+        self.moment = Moment()
+        self.begun: int = getattr(config, "workerinput", {}).get("harness_begun", time.time_ns())
+        """When the run began, in nanoseconds since 1970: all its processes together."""
         self.is_wanted = False
         """Whether any test uses the harness."""
         self.left_out = 0
@@ -53,6 +60,8 @@ class Run:
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []
         self._by_scope: dict[tuple[int, str | None], list[Use]] = {}
+        self._during: dict[int, list[tuple[int, str | None]]] = {}
+        """Of each server, from which line of its journal on which test ran."""
         self._environ = pytest.MonkeyPatch()
         self._starting = threading.RLock()
 
@@ -65,11 +74,14 @@ class Run:
             self._settings = loaded if changed is None else changed
         return self._settings
 
-    def settings_of(self, item: pytest.Item, base: "Settings") -> "Settings":
-        """The settings of one test: recordings beside its file where nobody named a place, then its markers."""
+    def settings_of(self, item: pytest.Item | pytest.Collector, base: "Settings") -> "Settings":
+        """The settings of one test: recordings beside its file where nobody named a place, then its markers.
+
+        Of a class, a module or a session they are those of its fixtures.
+        """
         from harness.settings import change
 
-        folder = item.path.parent
+        folder = item.path if item.path.is_dir() else item.path.parent
         given = marked(item)
         given.pop("scope", None)
         is_default = base.recordings == self.config.rootpath / "recordings" and not base.more_recordings
@@ -90,7 +102,7 @@ class Run:
         except SettingsError:
             return  # The fixture will say so.
         if settings.mode is Mode.REPLAY and item.get_closest_marker("vcr") is None:
-            self.guard.install(settings.upstream)
+            self.guard.install(settings.upstream_hosts)
             self.guard.active = True
 
     def server(self, settings: "Settings") -> "ServerThread":
@@ -101,9 +113,39 @@ class Run:
             for server in self._servers:
                 if server.settings == settings:
                     return server
-            server = ServerThread(settings).__enter__()
+            server = ServerThread(settings, self.begun).__enter__()
+            server.adopt(self.moment.whose)
             self._servers.append(server)
+            self._note_during(server)
             return server
+
+    def enter(self, item: pytest.Item | None) -> None:
+        """A test begins, or, with None, has ended."""
+        self.moment.item, self.moment.scope = item, None
+        self._adopt()
+        for server in self._servers:
+            self._note_during(server)
+
+    def _note_during(self, server: "ServerThread") -> None:
+        item, begin = self.moment.item, len(server.parts.journal.lines)
+        self._during.setdefault(id(server), []).append((begin, None if item is None else item.nodeid))
+
+    def _adopt(self) -> None:
+        for server in self._servers:
+            server.adopt(self.moment.whose)
+
+    def widen(self, node: pytest.Item | pytest.Collector) -> None:
+        """A fixture of wider scope than a test is made, or unmade, for this node."""
+        if not self.moment.wider:
+            for server in self._servers:
+                server.begin(None)
+        self.moment.wider.append(node)
+        self._adopt()
+
+    def narrow(self) -> None:
+        """That fixture is ready, or gone."""
+        self.moment.wider.pop()
+        self._adopt()
 
     def begin(self, test: str, scope: str, server: "ServerThread") -> Use:
         """A test begins to use a server: the sequences of its scope begin anew."""
@@ -114,6 +156,11 @@ class Run:
         self._by_scope.setdefault((id(server), scope), []).append(use)
         return use
 
+    def own(self, scope: str) -> None:
+        """What names no scope while this test runs is of its scope."""
+        self.moment.scope = scope
+        self._adopt()
+
     def surroundings(self, scope: str | None, given: dict[str, Any]) -> "Surroundings":
         """Which server a transport's call is for, and its scope: those of the test that runs now.
 
@@ -123,14 +170,16 @@ class Run:
         from harness.settings import change
 
         self.is_wanted = True
-        item = self.current
-        if item is None or not hasattr(item, "_request"):
-            return Surroundings(self.server(change(self.settings, given, "harness.transport()", Path.cwd())), scope)
+        item, wider = self.moment.item, self.moment.wider
+        if item is None or not hasattr(item, "_request") or wider:
+            base = self.settings_of(wider[-1], self.settings) if wider else self.settings
+            return Surroundings(self.server(change(base, given, "harness.transport()", Path.cwd())), scope)
         # The test may never have asked for a fixture of ours: it is asked for on its behalf.
         use = item._request.getfixturevalue("_harness_use")  # noqa: SLF001 - an item has no other door to its fixtures
         server, scope = use.server, scope or use.scope
         if given:
             server = self.server(change(server.settings, given, "harness.transport()", Path.cwd()))
+            self.guard.active = self.guard.active and not server.settings.mode.needs_upstream
         uses = self._by_scope.get((id(server), scope))
         if not uses or uses[-1].test != use.test:
             self.begin(use.test, scope, server)
@@ -141,7 +190,7 @@ class Run:
 
         Raises HarnessError.
         """
-        item: Any = self.current
+        item: Any = self.moment.item
         if item is None or not hasattr(item, "_request"):
             return
         settings = self.settings_of(item, item._request.getfixturevalue("harness_settings"))  # noqa: SLF001 - as above
@@ -218,8 +267,7 @@ class Run:
 
         own = [] if self.bridged.modes and not self._servers else [self.settings.modes]
         modes = dict.fromkeys([*own, *(server.settings.modes for server in self._servers), *self.bridged.modes])
-        again = "HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest"
-        log = RunLog(", ".join(modes), again, options.as_flags(self.config))
+        log = RunLog(", ".join(modes), partial(record_command, self.config))
         log.tests = dict.fromkeys([*(use.test for use in self._uses), *self.bridged.scopes], "unknown")
         log.asked += self.bridged.asked
         for server in self._servers:
@@ -246,12 +294,15 @@ class Run:
         from harness.report.run_log import asked
 
         where = str(server.settings.recordings)
+        during = self._during[id(server)]
         for number, line in enumerate(server.parts.journal.lines[begin:], begin):
             uses = self._by_scope.get((id(server), line.scope), ())
-            yield asked(line, where, next((use.test for use in reversed(uses) if use.begin <= number), None))
+            test = next((use.test for use in reversed(uses) if use.begin <= number), None)
+            running = during[bisect_right(during, number, key=lambda row: row[0]) - 1][1]
+            yield asked(line, where, test, running)
 
 
-def marked(item: pytest.Item) -> dict[str, Any]:
+def marked(item: pytest.Item | pytest.Collector) -> dict[str, Any]:
     """What the markers of a test say, those of its class and module included: the closest one counts.
 
     Raises SettingsError.

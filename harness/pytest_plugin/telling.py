@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.guard import ROUTES
 from harness.pytest_plugin.run import Run
 
@@ -23,7 +24,7 @@ _NOT_THE_TESTS = tuple(
 
 def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put into a report what the harness knows of it."""
-    refused = list(dict.fromkeys(run.guard.hits))
+    refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)]))
     if refused and call.when != "teardown" and not report.skipped:
         _put(item, call, report, _refused(refused, item.nodeid))
     if not report.failed or not run.is_used:
@@ -32,11 +33,23 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
     known = [*misses, *run.shared_misses()]
     miss = next((miss for miss in known if call.excinfo and _tells(call.excinfo.value, miss)), None)
     if miss is not None and not refused:
-        _put(item, call, report, _error(miss, item.nodeid))
+        _put(item, call, report, _error(miss, item))
     elif misses:
         report.sections.append((_MISSES, "\n\n".join(dict.fromkeys(miss.error or "" for miss in misses))))
     if lines := run.first_lines(item.nodeid):
         report.sections.append((_EXCHANGES, "\n".join(lines)))
+
+
+def _reached_for(run: Run, call: pytest.CallInfo[None]) -> Iterator[str]:
+    """Providers to which no connection came about, looked up by resolvers of their own (uvloop's, c-ares')."""
+    errors = list(_chain(call.excinfo.value if call.excinfo else None, set()))
+    if run.guard.active and any(isinstance(error, OSError) for error in errors):
+        for error in errors:
+            # aiohttp's errors have the host, httpx's and those of clients above it the request.
+            url = getattr(getattr(error, "request", None), "url", None)
+            host = getattr(error, "host", None) or getattr(url, "host", None)
+            if isinstance(host, str) and run.guard.is_provider(host):
+                yield host
 
 
 def _put(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, error: "HarnessError") -> None:
@@ -55,13 +68,11 @@ def _refused(hosts: list[str], test: str) -> "HarnessError":
     return NetworkRefused(f"{test} replays, and reached for {', '.join(hosts)} past the harness.", hint=ROUTES)
 
 
-def _error(miss: "Asked", test: str) -> "HarnessError":
+def _error(miss: "Asked", item: pytest.Item) -> "HarnessError":
     """The miss itself. One that is of no single test is recorded by the test that came by it."""
     from harness.errors import RecordingNotFound
-    from harness.recording.near_miss import record_tests_command
 
-    hint = miss.hint if miss.test else f"Record it:  {record_tests_command([test])}"
-    return RecordingNotFound(miss.error or "", hint=hint)
+    return RecordingNotFound(miss.error or "", hint=f"Record it:  {record_command(item.config, [item.nodeid])}")
 
 
 def _tells(error: BaseException, miss: "Asked") -> bool:

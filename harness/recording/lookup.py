@@ -47,18 +47,23 @@ class Entry:
 
 
 class Reach(Enum):
-    """How far from its own scope the recording of a request is looked for."""
+    """How far from its own scope the recording of a request is looked for.
+
+    ``EARLIER_RUNS`` is for a run that records: of other scopes, only what was there before it. Which test was the first
+    to ask, in which process, then does not decide what is recorded.
+    """
 
     OWN_SCOPE = "own scope"
+    EARLIER_RUNS = "earlier runs"
     EVERYWHERE = "everywhere"
 
 
 def select(request: Request, candidates: Iterable[Entry], reach: Reach = Reach.EVERYWHERE) -> list[Entry]:
     """The sequence that answers ``request``, in order, from entries that share its fingerprint; empty for none.
 
-    First the request's own scope, in a cassette's spelling as well; then, ``EVERYWHERE``, shared recordings, the same
-    test with another parameter or none, any other scope. Among several, the one whose raw request differs in the
-    fewest places wins, then the lower name.
+    First the request's own scope, in a cassette's spelling as well; then, unless it alone is in reach, shared recordings,
+    the same test with another parameter or none, any other scope. Among several, the one whose raw request differs in
+    the fewest places wins, then the lower name.
     """
     entries = list(candidates)
     groups = _own(request.scope, entries) if reach is Reach.OWN_SCOPE else _by_scope(request.scope, entries)

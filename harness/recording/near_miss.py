@@ -132,9 +132,10 @@ def live_command(request: Request) -> str | None:
     )
 
 
-def record_tests_command(scopes: Iterable[str]) -> str:
-    """The command that records what these tests miss, and nothing else."""
-    return f"HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest {' '.join(map(_quoted, scopes))}"
+def record_tests_command(scopes: Iterable[str], program: str = "pytest", flags: str = "") -> str:
+    """The command that records what these tests miss, and nothing else; ``flags`` as a shell takes them."""
+    quoted = map(_quoted, scopes)
+    return " ".join(["HARNESS_MODE=record-if-missing OPENAI_API_KEY=…", program, *quoted, *filter(None, (flags,))])
 
 
 def _quoted(scope: str) -> str:

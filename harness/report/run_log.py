@@ -1,12 +1,11 @@
 """What a run did, as data: what every report of it is made of."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from harness.errors import HarnessError, RecordingNotFound
-from harness.recording.near_miss import record_tests_command
 
 _ALWAYS_COUNTED = ("replayed", "recorded", "missed")
 """Outcomes that are told of even when there are none of them."""
@@ -38,6 +37,7 @@ class Line(Protocol):
 class Asked:
     """One request. ``test`` is the node id of the test that made it, ``where`` the directory of its recordings.
 
+    ``during`` is the test that ran then, also where a fixture asked that is of no single test.
     ``outcome`` is the journal's word. ``recording`` is the name of what answered or was written; ``error`` says why
     there is none and ``hint`` what to do, and ``details`` are a miss's as JSON.
     """
@@ -52,6 +52,7 @@ class Asked:
     hint: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     test: str | None = None
+    during: str | None = None
 
     @property
     def who(self) -> str:
@@ -64,7 +65,7 @@ class Asked:
         return "\n".join(filter(None, (self.error, "" if self.outcome == "missed" else self.hint)))
 
 
-def asked(line: Line, where: str, test: str | None = None) -> Asked:
+def asked(line: Line, where: str, test: str | None = None, during: str | None = None) -> Asked:
     """A journal's line as a report tells it."""
     why = line.error
     return Asked(
@@ -78,6 +79,7 @@ def asked(line: Line, where: str, test: str | None = None) -> Asked:
         hint="" if why is None else why.hint,
         details=dict(why.details) if isinstance(why, RecordingNotFound) else {},
         test=test,
+        during=during,
     )
 
 
@@ -85,14 +87,12 @@ def asked(line: Line, where: str, test: str | None = None) -> Asked:
 class RunLog:
     """A whole run: its mode, every request in order, and how the tests that asked ended (node id: outcome).
 
-    ``record_command`` records what was missed where requests belong to no test; ``flags`` go with the one that does it
-    for tests, which are not found without them. ``unused`` are files of recordings
-    that nothing asked for; None where that was not looked at.
+    ``record_command`` gives the command that records what some tests missed; of no tests, what was missed by requests
+    that belong to none. ``unused`` are files of recordings that nothing asked for; None where that was not looked at.
     """
 
     mode: str
-    record_command: str
-    flags: str = ""
+    record_command: Callable[[Iterable[str]], str]
     asked: list[Asked] = field(default_factory=list)
     tests: dict[str, str] = field(default_factory=dict)
     unused: list[str] | None = None
@@ -121,12 +121,10 @@ class RunLog:
     def command(self) -> str | None:
         """The one command that records just what was missed; None when nothing was."""
         missed = self.missed()
-        tests = [one.test for one in missed]
+        tests = [one.test or one.during for one in missed]
         if not missed:
             return None
-        if None in tests:
-            return self.record_command
-        return " ".join(filter(None, (record_tests_command(dict.fromkeys(filter(None, tests))), self.flags)))
+        return self.record_command(() if None in tests else dict.fromkeys(filter(None, tests)))
 
     def of(self, test: str) -> list[Asked]:
         return [one for one in self.asked if one.test == test]
@@ -144,22 +142,16 @@ class RunLog:
         return frozenset(one.scope for one in self.asked if one.outcome == _LIVE)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, in the simplest types; ``run_log`` reads it back."""
-        return asdict(self)
+        """What was done, in the simplest types; ``merge`` reads it."""
+        return {"mode": self.mode, "asked": [asdict(one) for one in self.asked], "tests": self.tests}
 
 
-def run_log(value: Mapping[str, Any]) -> RunLog:
-    """The log that ``as_json`` gave."""
-    asked = [Asked(**one) for one in value["asked"]]
-    return RunLog(**{**value, "asked": asked})
-
-
-def merge(logs: Iterable[RunLog], into: RunLog) -> RunLog:
-    """The logs of processes that shared one run, as one: the same whichever process ran which test."""
-    for log in logs:
-        into.asked += log.asked
-        into.tests |= log.tests
-        modes: Sequence[str] = [*into.mode.split(", "), *log.mode.split(", ")]
+def merge(parts: Iterable[Mapping[str, Any]], into: RunLog) -> RunLog:
+    """What processes that shared one run did, as one: the same whichever process ran which test."""
+    for part in parts:
+        into.asked += [Asked(**one) for one in part["asked"]]
+        into.tests |= part["tests"]
+        modes: Sequence[str] = [*into.mode.split(", "), *part["mode"].split(", ")]
         into.mode = ", ".join(dict.fromkeys(filter(None, modes)))
     into.asked.sort(key=lambda one: one.who)
     return into

@@ -1,7 +1,7 @@
 """What handlers share: the parts that wiring has chosen, the scope of a request, its JSON body."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +23,17 @@ def _no_counter(_: str) -> Callable[[str], int]:
     raise HarnessError("This server counts no tokens.", code="tokens_unavailable", http_status=501)
 
 
+@dataclass(slots=True)
+class Unscoped:
+    """Whose requests are that name no scope: nobody's, or, where tests run, the test's that runs now.
+
+    Where that ``changes``, what such a request is answered does not show in its bytes.
+    """
+
+    scope: str | None = None
+    changes: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The parts of a running server.
@@ -31,7 +42,7 @@ class Services:
     request that go to the upstream as they are; ``counter`` gives what counts a model's tokens in a text. Without
     ``local_responses`` the backend answers for responses, conversations and stored completions as for anything else.
     ``mcp_approval`` is what calls of MCP servers' tools need where a request does not say. ``at_hand``, where there is
-    one, is what of the backend answers in any thread.
+    one, is what of the backend answers in any thread. ``unscoped`` is the scope of requests that name none.
     """
 
     backend: Backend
@@ -43,6 +54,7 @@ class Services:
     local_responses: bool = True
     mcp_approval: Approval = "always"
     at_hand: AtHand | None = None
+    unscoped: Unscoped = field(default_factory=Unscoped)
 
 
 SERVICES = web.AppKey("services", Services)
@@ -58,6 +70,11 @@ def runs(request: web.Request) -> Runs:
 
 
 def scope_of(request: web.Request) -> str | None:
+    """The scope that a request names, else that of those that name none."""
+    return named_scope(request) or services(request).unscoped.scope
+
+
+def named_scope(request: web.Request) -> str | None:
     """The scope that the base URL carries (``/scope/TOKEN/v1``, percent-encoded), else the header's, else None."""
     return whole_text(request.match_info.get("scope") or request.headers.get(SCOPE_HEADER))
 

@@ -1,6 +1,7 @@
 """Recordings in a directory: one JSON file each, written in one atomic rename."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,12 +23,21 @@ class DirectoryStore:
     New recordings go into the directory itself; what is recorded again stays in its folder. Looking a recording up by
     its key touches its file alone. The index is built on the first need and follows what other processes do here; with
     ``facts`` it is kept between runs. With ``keep_equal`` an old recording stays where the new one brings only noise.
+    ``begun`` is when the run began that this store is opened for, in nanoseconds since 1970: by default now.
     """
 
     def __init__(
-        self, directory: Path, canonicalizer: Canonicalizer, *, keep_equal: bool = True, facts: Facts | None = None
+        self,
+        directory: Path,
+        canonicalizer: Canonicalizer,
+        *,
+        keep_equal: bool = True,
+        facts: Facts | None = None,
+        begun: int | None = None,
     ) -> None:
         self.where = str(directory)
+        self._begun = time.time_ns() if begun is None else begun
+        self._saved: set[str] = set()
         self._directory, self._keep_equal = directory, keep_equal
         self._index = Index(directory, canonicalizer, self._request, facts)
         self._folders: list[str] | None = None
@@ -71,6 +81,11 @@ class DirectoryStore:
     def has(self, name: str) -> bool:
         return os.path.isfile(f"{self.where}/{name}.json")  # noqa: PTH113 - each request asks this: see state_of
 
+    def is_older(self, name: str) -> bool:
+        # A disk's clock ticks slowly: what was just written may look older than it is.
+        state = None if name in self._saved else state_of(self._path(name))
+        return state is not None and state[0] < self._begun
+
     def count(self) -> int:
         return count_below(self._directory)
 
@@ -105,6 +120,7 @@ class DirectoryStore:
             raise RecordingError(
                 f"{path}: could not be written: {error.strerror}", hint="Make room or mend the permissions."
             ) from error
+        self._saved.add(name)
         return True
 
     def _placed(self, name: str) -> str:

@@ -59,6 +59,7 @@ class ObjectStore:
         self._faults: list[str] = []
         self._begin(writes=writes)
         self._based_on = dict(self._etags)
+        self._at_first = dict(self._etags)
 
     def _begin(self, *, writes: bool) -> None:
         """Take stock of what is there, or, while the store is away, of the copies; send what was not sent."""
@@ -132,6 +133,9 @@ class ObjectStore:
 
     def has(self, name: str) -> bool:
         return name in self._etags
+
+    def is_older(self, name: str) -> bool:
+        return name in self._at_first and self._at_first[name] == self._etags.get(name)
 
     def count(self) -> int:
         return len(self._etags)

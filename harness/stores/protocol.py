@@ -52,6 +52,10 @@ class RecordingStore(Protocol):
         """Whether there is a recording of this name, readable or not."""
         ...
 
+    def is_older(self, name: str) -> bool:
+        """Whether a recording is older than this run, which began when the store was opened, or when it was told."""
+        ...
+
     def count(self) -> int:
         """How many recordings there are, without a look into them."""
         ...

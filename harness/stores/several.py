@@ -31,6 +31,10 @@ class SeveralStores:
         store = self._of(name)
         return store is not None and store.has(name)
 
+    def is_older(self, name: str) -> bool:
+        store = self._of(name)
+        return store is not None and store.is_older(name)
+
     def count(self) -> int:
         return sum(store.count() for store in self._stores)
 

@@ -155,3 +155,12 @@ def test_a_failure_that_was_told_in_mid_stream_is_told_again(tmp_path: Path) -> 
         replayed = ask(server, "/v1/messages")
     assert replayed == recorded
     assert b"overloaded" in replayed.body
+
+
+def test_a_proxy_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    settings = Settings(mode=Mode.LIVE, recordings=tmp_path, upstream="http://gateway.example/v1")
+    with ServerThread(settings) as server:
+        told = ask(server)
+    assert told.status == 502
+    assert b"A proxy stands between: HTTPS_PROXY, HTTP_PROXY." in told.body

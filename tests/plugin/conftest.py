@@ -18,6 +18,8 @@ def _bare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
         monkeypatch.delenv(name)
     # Other plugins of this environment are slow to begin, and none of the matter.
+    # As a run is begun by hand, however this one was.
+    monkeypatch.setattr("sys.argv", ["pytest"])
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:recording -p no:anyio -p no:platformdirs")
     pytester.makepyfile(app=APP)
     pytester.syspathinsert()

@@ -1,5 +1,6 @@
 """The project that the plugin's tests run: an application that asks a model, and recordings written by hand."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,10 @@ def record(
 
 def recordings(pytester: pytest.Pytester) -> list[Path]:
     return sorted((pytester.path / "recordings").glob("*.json"))
+
+
+def completion(text: str) -> bytes:
+    """The body of an upstream's answer."""
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return json.dumps({"id": "x", "model": "m", "choices": [choice]}).encode()

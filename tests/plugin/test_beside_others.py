@@ -58,6 +58,15 @@ def test_any_number_of_workers_gives_the_same_result(
             path.unlink()
     assert recorded["0"] == recorded["3"]
 
+    kept = {path.name: path.read_bytes() for path in recordings(pytester)}
+    for workers in ("0", "3"):
+        for path in recordings(pytester):
+            path.unlink()
+        pytester.runpytest_subprocess("-n", workers, "--harness-mode=record-if-missing").assert_outcomes(passed=12)
+        assert {path.name for path in recordings(pytester)} == {name for name in kept if "-" not in name}
+    for name, text in kept.items():
+        pytester.path.joinpath("recordings", name).write_bytes(text)
+
     for path in [path for path in recordings(pytester) if "::test_many[5]" in path.read_text()]:
         path.unlink()
     one, three = (pytester.runpytest_subprocess("-n", workers, "--harness-strict") for workers in ("0", "3"))

@@ -1,10 +1,8 @@
 """The pytest plugin from outside: a project's files in, the outcome of its run out."""
 
-import json
-
 import pytest
 
-from tests.plugin.project import HELLO, record, recordings
+from tests.plugin.project import HELLO, completion, record, recordings
 from tests.scripted_upstream import http, scripted
 
 
@@ -319,9 +317,3 @@ def test_what_says_the_same_is_written_again_on_request(pytester: pytest.Pyteste
         flags = ["--harness-mode=record", f"--harness-upstream={upstream.url}"]
         for more, told in ([], "1 recorded"), ([], "1 unchanged"), (["--harness-no-keep-equal"], "1 recorded"):
             pytester.runpytest(*flags, *more).stdout.fnmatch_lines([f"*{told}*"])
-
-
-def completion(text: str) -> bytes:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return json.dumps({"id": "x", "model": "m", "choices": [choice]}).encode()

@@ -1,12 +1,17 @@
 """What a run tells: misses as themselves, exchanges, unused recordings, reports, hosts that were reached for."""
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.plugin.project import HELLO, record, recordings
+from tests.plugin.project import HELLO, completion, record, recordings
+from tests.scripted_upstream import http, scripted
 
 MISSES = """
     import subprocess, sys, threading
@@ -130,6 +135,46 @@ def test_the_command_that_is_told_records_just_what_was_missed(
     assert "Record what" not in result.stdout.str()
 
 
+ODD = """
+    import pytest
+    from app import ask
+
+    class TestOdd:
+        @pytest.mark.parametrize("x", ["2 words", "it's", 'so "said"', "$HOME `id`!", "a::b[c]", "日本", "a\\\\b"])
+        def test_it(self, harness_base_url, model, x):
+            ask(x, model=model)
+
+    @pytest.mark.slow
+    def test_marked(harness_base_url):
+        ask("Never marked")
+
+    def test_other(harness_base_url):
+        ask("Never other")
+"""
+
+
+@pytest.mark.slow
+def test_the_command_can_be_copied_into_a_shell_whatever_the_tests_are_called(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\naddopts = -m 'not slow'\nmarkers = slow")
+    below = pytester.mkdir("all tests")
+    below.joinpath("test_odd.py").write_text(textwrap.dedent(ODD))
+    monkeypatch.chdir(below)
+    flags = ["--harness-models", "m, n", "--harness-recordings=kept here", "-mslow or not slow"]
+    result = pytester.runpytest(*flags, "-k", "not other")
+    result.assert_outcomes(failed=15, deselected=1)
+    [command] = [line.partition(":  ")[2] for line in result.outlines if line.startswith("Record what was missed")]
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    with scripted(http(completion("Hello!"))) as upstream:
+        monkeypatch.setenv("HARNESS_UPSTREAM", upstream.url)
+        done = subprocess.check_output(["/bin/bash", "-c", command.replace("=… ", "=k ")], text=True)
+    assert "15 passed" in done
+    assert len(list(below.joinpath("kept here").glob("*.json"))) == 15
+    pytester.runpytest(*flags, "-k", "not other").assert_outcomes(passed=15, deselected=1)
+
+
 def test_the_properties_of_a_test_are_in_its_own_report(pytester: pytest.Pytester) -> None:
     name = record(pytester, "Say hello", "Hello!").stem
     pytester.makepyfile(test_app=HELLO, test_other="def test_other(): pass")
@@ -212,8 +257,8 @@ def test_the_last_whole_run_is_kept_for_later(pytester: pytest.Pytester, with_un
 
 
 PAST = """
-    import socket
-    import openai, pytest
+    import contextlib, http.client, socket, threading
+    import harness, httpx, openai, pytest
     from app import ask
 
     def test_routed(harness_base_url):
@@ -226,6 +271,41 @@ PAST = """
     def test_swallowed():
         with pytest.raises(socket.gaierror):
             socket.create_connection(("api.anthropic.com", 443))
+
+    def test_by_an_older_look_up():
+        with pytest.raises(socket.gaierror):
+            socket.gethostbyname(b"api.groq.com")
+
+    def test_by_a_proxy():
+        with socket.create_server(("127.0.0.1", 0)) as proxy:
+            def answer():
+                connection, _ = proxy.accept()
+                with connection:
+                    assert connection.recv(1000).startswith(b"CONNECT api.mistral.ai:443 ")
+                    connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+                    connection.recv(1)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            with contextlib.closing(http.client.HTTPSConnection(*proxy.getsockname())) as client:
+                client.set_tunnel("api.mistral.ai", 443)
+                with pytest.raises(ConnectionRefusedError):
+                    client.request("GET", "/v1/models")
+            thread.join()
+
+    def test_by_a_resolver_of_its_own():
+        def fail(request):
+            raise httpx.ConnectError("not found") from socket.gaierror(-2, "not found")
+
+        with httpx.Client(transport=httpx.MockTransport(fail)) as client:
+            client.get("https://api.together.xyz/v1/models")
+
+    def test_meant_by_its_client():
+        client = httpx.Client(transport=harness.transport(mode="live", upstream="https://api.openai.com.invalid/v1"))
+        with client:
+            assert client.get("http://any/v1/models").status_code == 502
+        with pytest.raises(socket.gaierror, match="not known|resolution|associated"):
+            socket.getaddrinfo("nothing.openai.azure.com", 443)
 
     @pytest.mark.harness(mode="live")
     def test_meant():
@@ -241,11 +321,14 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
     record(pytester, "Say hello", "Hello!")
     pytester.makepyfile(test_past=PAST)
     result = pytester.runpytest()
-    result.assert_outcomes(passed=3, failed=2)
+    result.assert_outcomes(passed=4, failed=5)
     result.stdout.fnmatch_lines([
         "E*NetworkRefused: test_past.py::test_forgotten replays, and reached for api.openai.com past the harness.",
         "E*Take the fixture harness_base_url*",
         "*NetworkRefused: test_past.py::test_swallowed replays, and reached for api.anthropic.com past the harness.",
+        "*NetworkRefused: test_past.py::test_by_an_older_look_up replays, and reached for api.groq.com *",
+        "*NetworkRefused: test_past.py::test_by_a_proxy replays, and reached for api.mistral.ai past the harness.",
+        "*NetworkRefused: test_past.py::test_by_a_resolver_of_its_own replays, and reached for api.together.xyz *",
     ])  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The server in a thread beside a test: it begins, it fails to begin, it ends."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from harness.errors import SettingsError
+from harness.errors import HarnessError, SettingsError
 from harness.running import ServerThread, scoped_url, without_proxy
 from harness.settings import Mode, Settings
 
@@ -102,3 +103,11 @@ def test_what_proxies_are_kept_from_already_is_kept() -> None:
     both = {"no_proxy": "a,127.0.0.1,localhost", "NO_PROXY": "a,127.0.0.1,localhost"}
     assert without_proxy({"NO_PROXY": "a"}) == without_proxy({"no_proxy": "a", "NO_PROXY": ""}) == both
     assert without_proxy({})["no_proxy"] == "127.0.0.1,localhost"
+
+
+def test_a_forked_process_is_told_that_it_has_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ServerThread(Settings(recordings=tmp_path)) as server:
+        here = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: here + 1)
+        with pytest.raises(HarnessError, match="was forked"):
+            server.begin("a")
