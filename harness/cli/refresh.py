@@ -97,7 +97,10 @@ def _estimated(refreshing: "Refresh", console: "Console", given: dict[str, Any])
         click.echo(json.dumps({"estimate": as_json(plan, estimate, known)}, indent=2))
     else:
         currency = prices.currency if prices else ""
-        print_estimate(plan, estimate, console, known=known, upstreams=refreshing.upstreams(), currency=currency)
+        alone = refreshing.beside_batches()
+        print_estimate(
+            plan, estimate, console, known=known, alone=alone, upstreams=refreshing.upstreams(), currency=currency
+        )
     if given["budget"] is not None and estimate.unpriced:
         raise click.UsageError(f"--budget: {given['prices']} has no price for {', '.join(sorted(estimate.unpriced))}.")
     if not plan.steps:

@@ -95,9 +95,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     into = given["into"] or Path(os.path.relpath(f"{settings.directory}-refreshed"))
     staging = Staging(into)
     if not given["dry_run"]:
-        if given["restart"]:
-            staging.clear()
-        _finish(staging, settings, into)
+        _begin(staging, settings, into, restart=given["restart"])
     store = open_store(settings)
     exchanges = _picked(words, store)
     wanted = Wanted(
@@ -127,11 +125,17 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     )
 
 
-def _finish(staging: "Staging", settings: "Settings", into: Path) -> None:
-    """End what an earlier run was killed in, once all was answered. Raises Exit when nothing else was left to do."""
+def _begin(staging: "Staging", settings: "Settings", into: Path, *, restart: bool) -> None:
+    """Have the directory alone until the command ends, and end what an earlier run was killed in.
+
+    Raises Exit when nothing else was left to do.
+    """
     from harness.refresh.placing import finish
     from harness.wiring import open_store
 
+    click.get_current_context().with_resource(staging.alone())
+    if restart:
+        staging.clear()
     placed = finish(staging, open_store(replace(settings, recordings=into, more_recordings=())))
     if placed is not None and placed.is_complete:
         click.echo(f"The refresh that was interrupted is in {into}: it had been answered. Nothing was asked.", err=True)

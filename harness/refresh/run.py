@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.backends.asking import Asker, Refused
 from harness.backends.protocol import Call
 from harness.errors import HarnessError
-from harness.recording.batches import is_batchable
+from harness.recording.batches import custom_id, is_batchable
 from harness.recording.bodies import sent_body
 from harness.recording.estimate import BATCH_SHARE, Cost, Estimate, cost_of, spent_on
 from harness.recording.following import Followed, follow
@@ -189,7 +189,7 @@ class Run:
         try:
             call, batches = call_of(request), self._means.batches
             in_batch = batches is not None and is_batchable(request)
-            upstream = batches.of(f"{name}.{part.replace('/', '-')}") if batches and in_batch else self._means.upstream
+            upstream = batches.of(custom_id(name, part)) if batches and in_batch else self._means.upstream
             exchange = await asker.ask(call, upstream, part)
         finally:
             self._reserved -= reserved

@@ -27,18 +27,26 @@ def money(amount: float, currency: str) -> str:
 
 
 def print_estimate(
-    plan: Plan, estimate: Estimate, console: Console, *, known: int, upstreams: Sequence[str], currency: str
+    plan: Plan,
+    estimate: Estimate,
+    console: Console,
+    *,
+    known: int = 0,
+    alone: int = 0,
+    upstreams: Sequence[str] = (),
+    currency: str = "",
 ) -> None:
     """Print how many requests go where, what they may take, and what is to be known before.
 
-    ``upstreams`` are those who are asked, one for each step.
+    ``known`` answers are there already, ``alone`` recordings go beside the batches. ``upstreams`` are those who are
+    asked, one for each step.
     """
     asked = plural(len(plan.steps), "recording")
     to = ", ".join(dict.fromkeys(upstreams))
     console.print(Text(f"{asked}, {plural(estimate.requests, 'request')}{f' to {to}' if to else ''}", style="bold"))
     if estimate.rows:
         console.print(_table(estimate, currency))
-    for line in (*_moved(plan, upstreams), *_beforehand(plan, estimate, known)):
+    for line in (*_moved(plan, upstreams), *_beforehand(plan, estimate, known, alone)):
         wrapped = textwrap.wrap(visible(line), console.width - 4, break_on_hyphens=False)
         console.print(Text("  " + "\n    ".join(wrapped)), soft_wrap=True)
 
@@ -75,9 +83,11 @@ def _moved(plan: Plan, upstreams: Sequence[str]) -> Iterator[str]:
             yield f"{plural(count, 'recording')} answered by {before} before, {now} is asked now (--upstream)"
 
 
-def _beforehand(plan: Plan, estimate: Estimate, known: int) -> Iterator[str]:
+def _beforehand(plan: Plan, estimate: Estimate, known: int, alone: int) -> Iterator[str]:
     if known:
         yield f"{plural(known, 'answer')} of an unfinished refresh: there already, not asked again"
+    if alone:
+        yield f"{plural(alone, 'recording')} asked one by one, at the full price: no batch takes such requests"
     if estimate.guessed:
         yield f"~ counts characters: {plural(estimate.guessed, 'recording')} of it without tokens"
     if estimate.unpriced and estimate.total.cost is not None:

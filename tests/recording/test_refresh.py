@@ -1,6 +1,7 @@
 """The pure parts of a refresh: its plan, its changes of requests, its estimate, a model's own variation, batches."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import HarnessError
 from harness.recording.author import author
-from harness.recording.batches import answers_in, is_batchable, line_of
+from harness.recording.batches import answers_in, custom_id, is_batchable, line_of, together
 from harness.recording.bodies import request_body, sent_body
 from harness.recording.canonical import Canonicalizer
 from harness.recording.changes import Changes, parse_model, parse_value
@@ -282,9 +283,33 @@ def test_a_request_is_a_line_and_answers_are_lines() -> None:
     assert (found["two"].status, found["two"].error) == (0, "late")
 
 
+def test_anthropics_lines_and_answers() -> None:
+    asked = request(path="/anthropic/v1/messages", body={"model": "a", "max_tokens": 1, "messages": [user("\u2028")]})
+    [said] = json.loads(together([line_of("one", asked, "b")]))["requests"]
+    results = [
+        {"type": "succeeded", "message": {"id": "msg_1"}},
+        {"type": "errored", "error": {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}},
+        {"type": "expired"},
+    ]
+    found = answers_in("\n".join(json.dumps({"custom_id": f"{n}", "result": one}) for n, one in enumerate(results)))
+
+    assert said == {"custom_id": "one", "params": {"model": "b", "max_tokens": 1, "messages": [user("\u2028")]}}
+    assert [(one.status, one.error) for one in found.values()] == [(200, ""), (529, ""), (0, "it is expired")]
+    assert found["0"].body == {"id": "msg_1"}
+
+
+def test_the_custom_id_of_the_longest_name_is_one_for_anthropic() -> None:
+    names = {custom_id(f"{'0' * 64}-9999", part) for part in ("new/1", "new/2", "control/100")}
+
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in names)
+
+
 def test_what_can_be_asked_in_a_batch() -> None:
     assert is_batchable(request(body={"model": "m", "stream": True}))
     assert is_batchable(request(path="/v1/embeddings"))
+    assert is_batchable(request(path="/anthropic/v1/messages", body={"model": "m"}))
+    assert not is_batchable(request(path="/v1/messages", body={"model": "m", "stream": True}))
     assert not is_batchable(request(path="/v1/responses", body={"model": "m", "stream": True}))
     assert not is_batchable(request(path="/v1/images/generations"))
     assert not is_batchable(Request("GET", "/v1/models", {}))

@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import cli
+from harness.errors import RecordingError
 from harness.recording.model import MULTIPART, Exchange, Request, Response
 from harness.stores.directory import DirectoryStore
+from harness.stores.staging import Staging
 from tests.refresh.recorded import answered, assistant, completion, record, refresh, texts, user, write
 from tests.scripted_upstream import ScriptedUpstream, chunk, http, scripted, stream
 
@@ -196,6 +198,23 @@ def test_what_failed_is_asked_by_the_same_command_and_nothing_twice(tmp_path: Pa
     assert second.exit_code == 0
     assert "1 answer of an unfinished refresh: there already, not asked again" in second.stderr
     assert texts(tmp_path / "recordings-refreshed") == ["more m", "oslo m", "rome m"]
+
+
+def test_one_refresh_at_a_time_writes_to_a_directory(tmp_path: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", "t::rome")
+    into = tmp_path / "recordings-refreshed"
+    with scripted(answered("Rome!")) as upstream:
+        with Staging(into).alone():
+            second = refresh(upstream.url)
+            dry = refresh(upstream.url, "--dry-run")
+            elsewhere = refresh(upstream.url, "--into", "elsewhere")
+        assert not into.exists()
+        third = refresh(upstream.url)
+
+    assert isinstance(second.exception, RecordingError)
+    assert second.exception.message == "Another refresh into recordings-refreshed is under way."
+    assert [dry.exit_code, elsewhere.exit_code, third.exit_code] == [0, 0, 0]
+    assert texts(into) == ["Rome!"]
 
 
 def test_of_a_test_all_is_replaced_or_nothing(tmp_path: Path) -> None:
