@@ -1,7 +1,8 @@
 """Recordings in a directory: one JSON file each, written in one atomic rename."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import RecordingError
@@ -95,6 +96,16 @@ class DirectoryStore:
         self._note_rest(name)
         if self._keep_equal and self._says_the_same(name, exchange):
             return False
+        self._write(name, exchange)
+        return True
+
+    def renew(self, name: str, ids: Mapping[str, str]) -> None:
+        name = self._placed(name)
+        old = self.load(name)
+        if old.ids != ids:
+            self._write(name, replace(old, ids=ids))
+
+    def _write(self, name: str, exchange: Exchange) -> None:
         path = self._path(name)
         try:
             if not self._swept:
@@ -105,7 +116,6 @@ class DirectoryStore:
             raise RecordingError(
                 f"{path}: could not be written: {error.strerror}", hint="Make room or mend the permissions."
             ) from error
-        return True
 
     def _placed(self, name: str) -> str:
         """The name with the folder before it in which its sequence already is."""
