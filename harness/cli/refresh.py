@@ -97,9 +97,15 @@ def _estimated(refreshing: "Refresh", console: "Console", given: dict[str, Any])
         click.echo(json.dumps({"estimate": as_json(plan, estimate, known)}, indent=2))
     else:
         currency = prices.currency if prices else ""
-        alone = refreshing.beside_batches()
         print_estimate(
-            plan, estimate, console, known=known, alone=alone, upstreams=refreshing.upstreams(), currency=currency
+            plan,
+            estimate,
+            console,
+            known=known,
+            alone=refreshing.beside_batches(),
+            absent=refreshing.wanted.changes.without_effect([step.request for step in plan.steps]),
+            upstreams=refreshing.upstreams(),
+            currency=currency,
         )
     if given["budget"] is not None and estimate.unpriced:
         raise click.UsageError(f"--budget: {given['prices']} has no price for {', '.join(sorted(estimate.unpriced))}.")

@@ -80,14 +80,14 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
 
     Raises UsageError for flags that mean nothing, and Exit where all there was to do was to end an earlier run.
     """
-    from harness.recording.changes import parse_model
+    from harness.recording.changes import parse_models
     from harness.recording.refresh import plan
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Wanted
     from harness.stores.staging import Staging
     from harness.wiring import open_store, redactor_of, upstreams_of
 
-    models = dict(map(parse_model, given["models"]))
+    models = parse_models(given["models"])
     words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
     settings = settings_from({"recordings": _places(words, given), "upstream": given["upstream"]})
     if given["into"] is None and not isinstance(settings.recordings, Path):

@@ -54,7 +54,8 @@ class Run:
         for step in self._plan.steps:
             followed = self._followed(step, done)
             name = self._name(step, followed.request) if followed else ""
-            for part, request in self._parts(step, followed.request if followed else step.request):
+            asked = followed.request if followed else self._wanted.changes.apply(step.request)
+            for part, request in self._parts(step, asked):
                 name_of_it = self._control_name(step) if part.startswith(CONTROL) else name
                 exchange = self._staging.load(part, name_of_it) if name_of_it else None
                 if exchange is not None and part == f"{NEW}/1" and followed:

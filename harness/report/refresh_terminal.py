@@ -33,20 +33,22 @@ def print_estimate(
     *,
     known: int = 0,
     alone: int = 0,
+    absent: Sequence[str] = (),
     upstreams: Sequence[str] = (),
     currency: str = "",
 ) -> None:
     """Print how many requests go where, what they may take, and what is to be known before.
 
-    ``known`` answers are there already, ``alone`` recordings go beside the batches. ``upstreams`` are those who are
-    asked, one for each step.
+    ``known`` answers are there already, ``alone`` recordings go beside the batches, ``absent`` are paths to be removed
+    that no request has. ``upstreams`` are those who are asked, one for each step.
     """
     asked = plural(len(plan.steps), "recording")
     to = ", ".join(dict.fromkeys(upstreams))
     console.print(Text(f"{asked}, {plural(estimate.requests, 'request')}{f' to {to}' if to else ''}", style="bold"))
     if estimate.rows:
         console.print(_table(estimate, currency))
-    for line in (*_moved(plan, upstreams), *_beforehand(plan, estimate, known, alone)):
+    unset = [f"no request has {path}: --unset changes nothing there" for path in absent]
+    for line in (*_moved(plan, upstreams), *unset, *_beforehand(plan, estimate, known, alone)):
         wrapped = textwrap.wrap(visible(line), console.width - 4, break_on_hyphens=False)
         console.print(Text("  " + "\n    ".join(wrapped)), soft_wrap=True)
 

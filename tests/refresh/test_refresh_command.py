@@ -81,6 +81,26 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path: Path, prices: Path)
     assert not (tmp_path / "recordings-refreshed").exists()
 
 
+def test_later_turns_are_estimated_at_the_price_of_the_new_model(tmp_path: Path, prices: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", SCOPE)
+    record(tmp_path / "recordings", [user("rome"), assistant("Rome."), user("more")], "More.", SCOPE)
+    result = refresh("http://127.0.0.1:1/v1", "--dry-run", "--prices", prices, "--model", "m=n", "--unset", "sedd")
+
+    assert [line.split()[:3] for line in result.stdout.splitlines() if "/v1/chat" in line] == [
+        ["/v1/chat/completions", "n", "2"]
+    ]
+    assert "4.00 USD" in result.stdout
+    assert "no request has sedd: --unset changes nothing there" in result.stdout
+
+
+def test_files_may_be_a_pattern_that_no_shell_took_apart(tmp_path: Path) -> None:
+    for word in ("rome", "oslo"):
+        record(tmp_path / "recordings", [user(word)], word, word)
+    result = refresh("http://127.0.0.1:1/v1", "--dry-run", "recordings/*.json")
+
+    assert "2 recordings, 2 requests" in result.stdout, result.output
+
+
 def test_another_model_and_other_settings_in_place(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     record(folder, [user("rome")], "rome m", SCOPE, temperature=1)
@@ -359,6 +379,8 @@ def test_what_only_varies_fails_no_build(tmp_path: Path) -> None:
         (["--json", "--markdown"], "choose one"),
         (["ffff"], "No recording of ffff"),
         (["--set", "temperature"], "has no value"),
+        (["--set", "temperature="], "--set 'temperature=\"\"'"),
+        (["--model", "m=a", "--model", "m=b"], "--model m=a and m=b"),
         (["absent.json"], "absent.json is not there"),
     ],
 )
