@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.errors import RecordingError
 from harness.recording.model import MULTIPART, Exchange, Request, Response
+from harness.refresh import compared
 from harness.stores.directory import DirectoryStore
 from harness.stores.staging import Staging
 from tests.refresh.recorded import answered, assistant, completion, record, refresh, texts, user, write
@@ -288,6 +289,23 @@ def check(folder: Path) -> str:
     """What ``harness verify`` finds."""
     result = CliRunner().invoke(cli, ["verify", str(folder)])
     return "" if result.exit_code == 0 else result.output
+
+
+def test_interrupted_in_the_diff_it_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", SCOPE)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with scripted(reply=echo) as upstream:
+        with monkeypatch.context() as patched:
+            patched.setattr(compared, "compare_all", interrupted)
+            first = refresh(upstream.url)
+        second = refresh(upstream.url)
+        assert len(asked(upstream)) == 1
+
+    assert (first.exit_code, second.exit_code) == (130, 0)
+    assert "Interrupted. The same command goes on from there" in first.stderr
 
 
 def test_a_restart_asks_all_of_it_again(tmp_path: Path) -> None:
