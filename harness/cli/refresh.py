@@ -176,12 +176,13 @@ def _placed(outcome: "Outcome", settings: "Settings", into: Path, refreshing: "R
 
 def _end(outcome: "Outcome", found: "Diff | None", placed: "Placed", console: "Console", into: Path) -> None:
     """Say what became of the turns, of the answers, and of what is missing."""
+    from harness.refresh.compared import by_chance
     from harness.report.refresh_terminal import failed_lines, followed_lines, variation_lines
     from harness.report.wording import plural
 
     lines = list(followed_lines({name: done.followed for name, done in outcome.done.items()}))
     if found is not None and any(done.again for done in outcome.done.values()):
-        lines += variation_lines(found)
+        lines += variation_lines(found, by_chance(outcome))
     lines += failed_lines(outcome.failed)
     if outcome.unasked:
         lines.append(f"{plural(len(outcome.unasked), 'recording')} not asked: {outcome.stopped or 'see above'}")

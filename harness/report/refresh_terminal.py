@@ -19,6 +19,7 @@ from harness.report.wording import plural, short_name, visible
 
 _SHOWN_NAMES = 3
 _SHOWN_REASONS = 8
+_WORTH_TELLING = 0.1
 
 
 def money(amount: float, currency: str) -> str:
@@ -91,7 +92,7 @@ def _beforehand(plan: Plan, estimate: Estimate, known: int, alone: int) -> Itera
     if alone:
         yield f"{plural(alone, 'recording')} asked one by one, at the full price: no batch takes such requests"
     if estimate.guessed:
-        yield f"~ counts characters: {plural(estimate.guessed, 'recording')} of it without tokens"
+        yield f"~ counts characters: {plural(estimate.guessed, 'request')} of it without recorded tokens"
     if estimate.unpriced and estimate.total.cost is not None:
         yield f"no price, not in the sum: {', '.join(sorted(estimate.unpriced))}"
     if plan.later_turns:
@@ -150,11 +151,16 @@ def failed_lines(failed: Mapping[str, str]) -> Iterator[str]:
         yield f"and {len(reasons) - _SHOWN_REASONS} other reasons to fail"
 
 
-def variation_lines(diff: Diff) -> Iterator[str]:
-    """How many differences are larger than the model's own variation, where that was asked."""
+def variation_lines(diff: Diff, by_chance: float) -> Iterator[str]:
+    """How many differences are larger than the model's own variation, where that was asked.
+
+    ``by_chance`` is how many of them mean nothing, if nothing has changed.
+    """
     own = sum(pair.is_own for pair in diff.pairs)
     larger = sum(pair.cls != "equal" and not pair.is_own for pair in diff.pairs)
     yield f"{plural(larger, 'difference')} larger than the model's own variation, {own} it shows against itself"
+    if larger and by_chance >= _WORTH_TELLING:
+        yield f"by chance up to {by_chance:.1f} would be larger with so few answers: more --times, --control tell more"
 
 
 def as_json(plan: Plan, estimate: Estimate, known: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from harness.recording.model import JSON_TYPE, MULTIPART, Exchange, Json, Reques
 from harness.recording.pairing import Match
 from harness.recording.prices import parse_prices
 from harness.recording.refresh import Names, plan
-from harness.recording.variation import variation
+from harness.recording.variation import one_in, variation
 from tests.recording.test_quoting import EXCHANGES, LAW, TURNS, assistant, chat, user
 
 PRICES = parse_prices({"m": {"input": 1, "output": 10}}, "prices")
@@ -258,6 +259,19 @@ def test_a_difference_is_larger_when_no_side_differs_from_itself_as_much(
 @given(st.lists(st.sampled_from(["a b c", "a b d", "x"]), min_size=1, max_size=3))
 def test_a_model_that_answers_as_before_never_differs_more_than_from_itself(texts: list[str]) -> None:
     assert not variation(answers(*texts), answers(*texts), compared).is_larger
+
+
+@LAW
+@given(st.lists(st.text("abc ", max_size=6), min_size=3, max_size=5), st.data())
+def test_by_chance_a_difference_is_larger_no_more_often_than_told(texts: list[str], data: st.DataObject) -> None:
+    old = data.draw(st.integers(1, len(texts) - 1))
+    sides = [({*some}, {*range(len(texts))} - {*some}) for some in combinations(range(len(texts)), old)]
+    larger = [
+        variation(answers(*(texts[n] for n in one)), answers(*(texts[n] for n in two)), compared).is_larger
+        for one, two in sides
+    ]
+
+    assert sum(larger) * one_in(old, len(texts) - old) <= len(sides)
 
 
 # Batches.

@@ -374,11 +374,33 @@ def test_asked_several_times_a_difference_is_measured_against_the_models_own(tmp
     own = {pair["test_id"]: pair.get("own_variation", False) for pair in found["pairs"]}
     assert own == {"t::a": False, "t::b": True}
     assert (
-        "larger than the variation of its own (4 old, 3 new answers)"
+        "larger than the variation of its own (4 old, 3 new answers: by chance at most 1 time in 35)"
         in found["pairs"][0]["remark"] + found["pairs"][1]["remark"]
     )
     assert result.exit_code == 1
     assert "1 difference larger than the model's own variation, 1 it shows against itself" in result.stderr
+
+
+def test_of_a_sequence_all_answers_are_of_one_model(tmp_path: Path) -> None:
+    for number, word in enumerate(("one", "two", "three"), 1):
+        record(tmp_path / "recordings", [user("Hi")], f"It is number {word}", SCOPE, number)
+    words = iter(["four", "five", "one", "two", "three", "six"])
+    with scripted(reply=lambda body: answered(f"It is number {next(words)}") if body else http(b"{}")) as upstream:
+        result = refresh(upstream.url, "--times", "2", "--jobs", "1", "--json")
+
+    pairs = json.loads(result.stdout)["pairs"]
+    remarks = {pair["remark"] for pair in pairs if pair["class"] != "equal"}
+    assert remarks == {"no larger than what either model shows against itself (3 old, 6 new answers)"}
+
+
+def test_with_few_answers_chance_is_told(tmp_path: Path) -> None:
+    for number in range(3):
+        record(tmp_path / "recordings", [user("Hi")], "It was", f"t::{number}")
+    with scripted(answered("It is")) as upstream:
+        result = refresh(upstream.url, "--times", "2")
+
+    assert "3 differences larger than the model's own variation, 0 it shows against itself" in result.stderr
+    assert "by chance up to 1.0 would be larger" in result.stderr
 
 
 def test_what_only_varies_fails_no_build(tmp_path: Path) -> None:
