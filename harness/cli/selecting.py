@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_KEY = re.compile(r"[0-9a-f]{4,64}(-[1-9][0-9]*)?")
+_KEY = re.compile(r"[0-9a-f]{4,64}(-[1-9][0-9]*)?|([^:]*/)(models-)?[0-9a-f]{8,64}(-[0-9a-f]+)?|models-[0-9a-f-]{4,}")
+"""A key or its beginning; behind folders, or as other projects name listings of models, as ``harness ls`` has it."""
 
 _OPTIONS = (
     click.argument("what", nargs=-1, metavar="[WHAT]...", shell_complete=complete_what),
@@ -58,6 +59,8 @@ def selected(
     keys: list[str] = []
     more_tests: list[str] = []
     for word in what:
+        if not word:
+            raise click.BadParameter("an empty word names nothing; leave it out for all of them.", param_hint="WHAT")
         path = Path(word)
         if path.is_dir():
             places.append(path)
