@@ -1,27 +1,28 @@
 """Asking in batches: an upstream's Batch API behind the door through which single requests go.
 
-Requests that come close after each other are put into one file, uploaded, and asked as a batch; whoever asked waits
-until it has ended. Which batch holds which request is kept in a ledger before anybody waits, so that another process
-can go on waiting for it.
+Requests that come close after each other are asked as one batch; whoever asked waits until it has ended. Which batch
+holds which request is kept in a ledger before it is begun, so that another process can go on waiting for it.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Protocol, TypeAlias
 
 from harness.backends.asking import Final, Refused
+from harness.backends.batch_apis import BatchApi, NotThere, State, api_of, results_of
 from harness.backends.protocol import Answer, Call, Upstream
-from harness.errors import UpstreamError
+from harness.errors import HarnessError, UpstreamError
 from harness.recording.answer import encode, render
-from harness.recording.batches import LIMIT, LIMIT_BYTES, LIVE, Line, answers_in, line_of, upload
+from harness.recording.batches import LIMIT, LIMIT_BYTES, Line, line_of
 from harness.recording.canonical import endpoint_of
 from harness.recording.model import JSON_TYPE, Json, Response
+from harness.recording.recordable import is_recordable
 
 _QUIET_SECONDS = 0.3
 """How long nobody must have asked for a batch to be begun."""
 _SHORTEST_POLL, _LONGEST_POLL = 2.0, 60.0
+_DONE = ("completed", "ended")
 _PATIENCE = 10
 """How many failed looks at a batch in a row are put up with."""
 
@@ -29,13 +30,18 @@ _Group: TypeAlias = tuple[str, str, str]
 """What one batch has in common: who is asked (the prefix of its path), the endpoint, the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Begun:
-    """A batch that was begun: where (the prefix of the provider's paths), its id, the custom ids of its requests."""
+    """A batch: where (the prefix of the provider's paths, the endpoint), and the custom ids of its open requests.
+
+    Until its ``id`` was read it has none, and is found by its ``mark``, if it was begun at all.
+    """
 
     prefix: str
-    id: str
+    endpoint: str
+    mark: str
     names: tuple[str, ...]
+    id: str = ""
 
 
 class Ledger(Protocol):
@@ -67,11 +73,14 @@ class Batches:
     told: Callable[[str], None] = lambda _: None
     _begun: list[Begun] = field(default_factory=list)
     _waiting: dict[_Group, dict[str, _Waiting]] = field(default_factory=dict)
-    _ended: dict[str, "asyncio.Task[dict[str, Line]]"] = field(default_factory=dict)
+    _ended: dict[Begun, "asyncio.Task[dict[str, Line]]"] = field(default_factory=dict)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self._begun = [Begun(row["prefix"], row["id"], tuple(row["names"])) for row in self.ledger.batches()]
+        fields = ("prefix", "endpoint", "mark", "names", "id")
+        rows = [row for row in self.ledger.batches() if row.keys() >= {*fields}]
+        self._begun = [Begun(**{**row, "names": tuple(row["names"])}) for row in rows]
 
     def of(self, custom_id: str) -> "Upstream":
         """An upstream that asks in a batch, for one request of this name."""
@@ -79,13 +88,12 @@ class Batches:
 
     async def line(self, call: Call, custom_id: str) -> Line:
         """The answer to a call. Raises UpstreamError when its batch failed."""
-        for begun in self._begun:
-            if custom_id in begun.names:
-                lines = await asyncio.shield(self._end_of(begun))
-                # What a batch has no good answer for is asked again, in another.
-                if (line := lines.get(custom_id)) is not None and 0 < line.status < 400:
-                    return line
-                self._forget(begun, custom_id)
+        for begun in [one for one in self._begun if custom_id in one.names]:
+            lines = await asyncio.shield(self._end_of(begun))
+            # What a batch has no answer to is asked again, in another.
+            if (line := lines.get(custom_id)) is not None and line.status and is_recordable(line.status):
+                return line
+            self._forget(begun, custom_id)
         return await self._new(call, custom_id)
 
     async def _new(self, call: Call, custom_id: str) -> Line:
@@ -123,9 +131,8 @@ class Batches:
 
     async def _run(self, group: _Group, rows: dict[str, _Waiting]) -> None:
         try:
-            begun = await self._begin(group, rows)
-            lines = await self._end_of(begun)
-        except UpstreamError as error:
+            lines = await self._end_of(await self._begin(group, rows))
+        except HarnessError as error:
             for row in rows.values():
                 if not row.answer.done():
                     row.answer.set_exception(error)
@@ -136,86 +143,99 @@ class Batches:
 
     async def _begin(self, group: _Group, rows: dict[str, _Waiting]) -> Begun:
         prefix, endpoint, _ = group
-        raw, content_type = upload(row.line for row in rows.values())
+        api, lines = api_of(endpoint, self.upstream), [row.line for row in rows.values()]
         headers = next(iter(rows.values())).call.headers
-        file = await self._said(Call("POST", f"{prefix}/v1/files", raw, None, headers, content_type=content_type))
-        asked = {"input_file_id": file.get("id"), "endpoint": endpoint, "completion_window": "24h"}
-        batch = await self._said(Call("POST", f"{prefix}/v1/batches", encode(asked), None, headers))
-        begun = Begun(prefix, str(batch["id"]), tuple(rows))
-        self._begun.append(begun)
-        self._keep()
+        # One after the other: what is found behind a mark is then one batch.
+        async with self._beginning:
+            begun = Begun(prefix, endpoint, await api.mark(prefix, lines, headers), tuple(rows))
+            # Whoever is killed between the request and its answer has a batch all the same, and pays for it.
+            self._begun.append(begun)
+            self._keep()
+            try:
+                begun.id = await api.begin(prefix, endpoint, lines, begun.mark, headers)
+            except Final:
+                self._drop(begun)
+                raise
+            self._keep()
         self.told(f"{begun.id}: {len(rows)} requests are asked in a batch")
         return begun
 
     def _keep(self) -> None:
         self.ledger.keep_batches([asdict(begun) for begun in self._begun])
 
+    def _drop(self, begun: Begun) -> None:
+        if begun in self._begun:
+            self._begun.remove(begun)
+            self._keep()
+
     def _forget(self, begun: Begun, custom_id: str) -> None:
         if begun in self._begun:
-            rest = Begun(begun.prefix, begun.id, tuple(name for name in begun.names if name != custom_id))
-            self._begun[self._begun.index(begun)] = rest
+            begun.names = tuple(name for name in begun.names if name != custom_id)
             self._keep()
 
     def _end_of(self, begun: Begun) -> "asyncio.Task[dict[str, Line]]":
         """The task that waits for a batch: one, however many ask for it."""
-        if begun.id not in self._ended:
-            self._ended[begun.id] = asyncio.ensure_future(self._wait_for(begun))
-        return self._ended[begun.id]
+        if begun not in self._ended:
+            task = asyncio.ensure_future(self._wait_for(begun))
+            self._ended[begun] = task
+            task.add_done_callback(lambda _: self._settle(begun, task))
+        return self._ended[begun]
+
+    def _settle(self, begun: Begun, task: "asyncio.Task[dict[str, Line]]") -> None:
+        """What went wrong is tried anew by who asks again."""
+        if task.cancelled() or task.exception() is not None:
+            self._ended.pop(begun, None)
 
     async def _wait_for(self, begun: Begun) -> dict[str, Line]:
+        """The answers of a batch; none where there is no such batch (any more)."""
+        api = api_of(begun.endpoint, self.upstream)
+        try:
+            if begun.id or await self._is_found(begun, api):
+                return await self._answers(begun, await self._ending(begun, api))
+        except NotThere:
+            pass
+        self._drop(begun)
+        return {}
+
+    async def _is_found(self, begun: Begun, api: BatchApi) -> bool:
+        """Look for a batch of which a run that was killed did not read the id. It may not have been begun."""
+        begun.id = await api.find(begun.prefix, begun.mark, len(begun.names)) or ""
+        if begun.id:
+            self.told(f"{begun.id}: was begun by an earlier run")
+            self._keep()
+        return bool(begun.id)
+
+    async def _ending(self, begun: Begun, api: BatchApi) -> State:
+        """Wait for the end of a batch."""
         pause, failures, told = _SHORTEST_POLL, 0, ""
         while True:
             try:
-                batch = await self._said(Call("GET", f"{begun.prefix}/v1/batches/{begun.id}", b""))
-                failures = 0
+                state = await api.state(begun.prefix, begun.id)
+            except Refused:
+                raise
             except UpstreamError:
                 failures += 1
                 if failures >= _PATIENCE:
                     raise
-                batch = {"status": LIVE[0]}
-            if batch.get("status") not in LIVE:
-                return await self._lines(begun, batch)
-            if (words := _progress(batch)) != told:
-                told = words
-                self.told(f"{begun.id}: {words}")
+            else:
+                failures = 0
+                if state.has_ended:
+                    return state
+                if state.words != told:
+                    told = state.words
+                    self.told(f"{begun.id}: {told}")
             await self.sleep(pause)
             pause = min(_LONGEST_POLL, pause * 1.5)
 
-    async def _lines(self, begun: Begun, batch: dict[str, Json]) -> dict[str, Line]:
-        found: dict[str, Line] = {}
-        for name in ("error_file_id", "output_file_id"):
-            if batch.get(name):
-                answer = await self._answer(Call("GET", f"{begun.prefix}/v1/files/{batch[name]}/content", b""))
-                found |= answers_in((answer.body or b"").decode("utf-8", "replace"))
-        if not found and batch.get("status") != "completed":
+    async def _answers(self, begun: Begun, state: State) -> dict[str, Line]:
+        found = await results_of(state, self.upstream)
+        if not found and state.status not in _DONE:
+            self._drop(begun)  # The next run is to begin another.
             raise Final(
-                f"The batch {begun.id} is {batch.get('status')}: {_why(batch)}",
-                hint="Mend what it names, or leave out --batch.",
+                f"The batch {begun.id} is {state.status}: {state.why}", hint="Mend what it names, or leave out --batch."
             )
-        self.told(f"{begun.id}: {batch.get('status')}, {len(found)} answers")
+        self.told(f"{begun.id}: {state.status}, {len(found)} answers")
         return found
-
-    async def _said(self, call: Call) -> dict[str, Json]:
-        answer = await self._answer(call)
-        try:
-            body = json.loads(answer.body or b"")
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise Final(f"{call.method} {call.path} answered with no JSON object.")
-        return body
-
-    async def _answer(self, call: Call) -> Answer:
-        answer = await self.upstream.ask(call)
-        if answer.stream is not None:
-            answer.body = b"".join([piece async for piece in answer.stream])
-        if answer.status < 400:
-            return answer
-        text = (answer.body or b"").decode("utf-8", "replace")[:300]
-        said = f"{call.method} {call.path} answered {answer.status}: {text}"
-        if answer.status in (404, 405, 501):
-            raise Refused(said, hint="The upstream has no Batch API, it seems: leave out --batch.")
-        raise UpstreamError(said) if answer.status in (408, 409, 429) or answer.status >= 500 else Refused(said)
 
 
 def _parts(rows: dict[str, _Waiting]) -> Iterable[dict[str, _Waiting]]:
@@ -231,17 +251,6 @@ def _parts(rows: dict[str, _Waiting]) -> Iterable[dict[str, _Waiting]]:
         size += length
     if part:
         yield part
-
-
-def _progress(batch: dict[str, Json]) -> str:
-    counts = batch.get("request_counts") or {}
-    return f"{batch.get('status')}, {counts.get('completed', 0)} of {counts.get('total', 0)} answered"
-
-
-def _why(batch: dict[str, Json]) -> str:
-    errors = (batch.get("errors") or {}).get("data") or []
-    told = [str(error.get("message") or error.get("code")) for error in errors if isinstance(error, dict)]
-    return "; ".join(told[:3]) or "it does not say why"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.errors import HarnessError, RecordingError, RecordingNotSent
+from harness.recording.flow import Flows
 from harness.recording.key import recording_name
 from harness.recording.model import Exchange, Request
 from harness.stores.protocol import RecordingStore
@@ -35,6 +36,7 @@ class Runs:
     def __init__(self, store: RecordingStore, journal: Journal, *, trims: bool) -> None:
         self._store, self._journal, self._trims = store, journal, trims
         self._sequences: dict[_Turn, _Sequence] = {}
+        self._flows = Flows()
 
     async def save(self, key: str, exchange: Exchange) -> str:
         """Save an exchange under the next name of its key; the name. Raises HarnessError when it is not kept."""
@@ -53,8 +55,19 @@ class Runs:
             raise
         else:
             self._note(Outcome.RECORDED if is_new else Outcome.UNCHANGED, request, name)
+            await self._renew(name, exchange, is_new=is_new)
         sequence.is_broken = False
         return name
+
+    async def _renew(self, name: str, exchange: Exchange, *, is_new: bool) -> None:
+        """What stayed of a flow of which something is new gets the ids of this run."""
+        flows = self._flows
+        renewed = flows.wrote(exchange.ids) if is_new else flows.stayed(name, exchange.ids)
+        for other, ids in renewed.items():
+            try:
+                await asyncio.to_thread(self._store.renew, other, ids)
+            except HarnessError as error:
+                self._note(Outcome.FAILED, exchange.request, other, error)
 
     def failed(self, key: str, request: Request) -> None:
         """A request brought nothing to record: unless it is asked again, its sequence is not complete."""

@@ -1,12 +1,13 @@
 """``harness ls``: which recordings there are."""
 
 import json
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import days, directories_of, settings_from
+from harness.cli.options import days, places_of, settings_from, width_of_terminal
 from harness.cli.selecting import selected, with_selection
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ def ls(context: click.Context, /, what: tuple[str, ...], **given: Any) -> None:
     picked = selected(what, given["tests"], given["models"], given["endpoints"])
     by_age = given["older"] is not None or given["newer"] is not None
     asked = Asked(picked.selection, partial(canonicalizer_of, settings), ages=by_age)
-    listed = list_all(picked.places or directories_of(settings), asked)
+    listed = list_all(picked.places or places_of(settings), asked)
     found = [one for one in listed.found if _is_meant(one, given)]
     if given["as_json"]:
         click.echo(json.dumps([one.as_json() for one in found], indent=2))
     else:
-        click.echo(render_list(found, listed.count), nl=False)
+        # In a pipe each recording is one line, for grep and its like.
+        click.echo(render_list(found, listed.count, width_of_terminal() if sys.stdout.isatty() else None), nl=False)
     for line in listed.unreadable:
         click.echo(f"Could not be read: {line}", err=True)
     context.exit(0 if found else 1)

@@ -104,6 +104,11 @@ def directories_of(settings: Settings) -> list[Path]:
     return [place for place in places if place.is_dir() or not beside] + beside
 
 
+def places_of(settings: Settings) -> list[Path]:
+    """The same, as a user here would write them. Raises SettingsError."""
+    return [Path(shown(place)) for place in directories_of(settings)]
+
+
 def width_of_terminal() -> int:
     """How many columns there are to write on, 80 in a pipe; a report needs 60 in any case."""
     return max(shutil.get_terminal_size((80, 24)).columns, 60)

@@ -54,19 +54,32 @@ def refresh(context: click.Context, /, **given: Any) -> None:
     Exit code: 0 all was asked, and nothing is at the level of --fail-on or worse; 1 something is; 2 not all was asked,
     or nothing; 130 interrupted.
     """
-    from harness.refresh.telling import told
-
     check_reports(given)
     if given["control"] and given["times"] < 2:
         raise click.UsageError("--control needs --times 2 or more: one answer varies from nothing.")
     if given["budget"] is not None and not given["prices"]:
         raise click.UsageError("--budget needs --prices FILE: without prices nothing has a sum.")
+    try:
+        is_complete, found = _refreshed(context, given)
+    except KeyboardInterrupt:
+        click.echo("Interrupted. The same command goes on from there, and asks nothing twice.", err=True)
+        context.exit(_INTERRUPTED)
+    if not is_complete:
+        context.exit(2)
+    context.exit(1 if found is not None and fails(found, given["fail_on"]) else 0)
+
+
+def _refreshed(context: click.Context, given: dict[str, Any]) -> "tuple[bool, Diff | None]":
+    """Whether all was asked, and the diff; None where nothing was answered."""
+    from harness.refresh.telling import told
+
     settings, into, refreshing = made(given)
     console = _console(to_stdout=given["dry_run"])
     _estimated(refreshing, console, given)
     if given["dry_run"]:
         context.exit(0)
-    outcome = _asked(context, refreshing, console, into)
+    with _telling(console, refreshing) as telling:
+        outcome = asyncio.run(refreshing.ask(telling))
     found = _compared(outcome, settings, into, given)
     placed = _placed(outcome, settings, into, refreshing)
     if found is None and given["as_json"]:
@@ -75,9 +88,7 @@ def refresh(context: click.Context, /, **given: Any) -> None:
         write_files(found, given)
         show(found, given, {"refresh": told(outcome, placed)})
     _end(outcome, found, placed, console, into)
-    if not outcome.is_complete:
-        context.exit(2)
-    context.exit(1 if found is not None and fails(found, given["fail_on"]) else 0)
+    return outcome.is_complete, found
 
 
 def _console(*, to_stdout: bool) -> "Console":
@@ -97,22 +108,20 @@ def _estimated(refreshing: "Refresh", console: "Console", given: dict[str, Any])
         click.echo(json.dumps({"estimate": as_json(plan, estimate, known)}, indent=2))
     else:
         currency = prices.currency if prices else ""
-        print_estimate(plan, estimate, console, known=known, upstreams=refreshing.upstreams(), currency=currency)
+        print_estimate(
+            plan,
+            estimate,
+            console,
+            known=known,
+            alone=refreshing.beside_batches(),
+            absent=refreshing.wanted.changes.without_effect([step.request for step in plan.steps]),
+            upstreams=refreshing.upstreams(),
+            currency=currency,
+        )
     if given["budget"] is not None and estimate.unpriced:
         raise click.UsageError(f"--budget: {given['prices']} has no price for {', '.join(sorted(estimate.unpriced))}.")
     if not plan.steps:
         raise click.UsageError("None of these recordings can be asked again.")
-
-
-def _asked(context: click.Context, refreshing: "Refresh", console: "Console", into: Path) -> "Outcome":
-    """Ask. An interrupted run ends here, and says how to go on."""
-    try:
-        with _telling(console, refreshing) as telling:
-            return asyncio.run(refreshing.ask(telling))
-    except KeyboardInterrupt:
-        words = "What was answered is kept" if refreshing.staging.is_there else "Nothing was answered"
-        click.echo(f"Interrupted. {words} in {into}: the same command goes on from there.", err=True)
-        context.exit(_INTERRUPTED)
 
 
 @contextmanager
@@ -167,12 +176,13 @@ def _placed(outcome: "Outcome", settings: "Settings", into: Path, refreshing: "R
 
 def _end(outcome: "Outcome", found: "Diff | None", placed: "Placed", console: "Console", into: Path) -> None:
     """Say what became of the turns, of the answers, and of what is missing."""
+    from harness.refresh.compared import by_chance
     from harness.report.refresh_terminal import failed_lines, followed_lines, variation_lines
     from harness.report.wording import plural
 
     lines = list(followed_lines({name: done.followed for name, done in outcome.done.items()}))
     if found is not None and any(done.again for done in outcome.done.values()):
-        lines += variation_lines(found)
+        lines += variation_lines(found, by_chance(outcome))
     lines += failed_lines(outcome.failed)
     if outcome.unasked:
         lines.append(f"{plural(len(outcome.unasked), 'recording')} not asked: {outcome.stopped or 'see above'}")

@@ -80,14 +80,14 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
 
     Raises UsageError for flags that mean nothing, and Exit where all there was to do was to end an earlier run.
     """
-    from harness.recording.changes import parse_model
+    from harness.recording.changes import parse_models
     from harness.recording.refresh import plan
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Wanted
     from harness.stores.staging import Staging
     from harness.wiring import open_store, redactor_of, upstream_of
 
-    models = dict(map(parse_model, given["models"]))
+    models = parse_models(given["models"])
     words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
     settings = settings_from({"recordings": _places(words, given), "upstream": given["upstream"]})
     if given["into"] is None and not isinstance(settings.recordings, Path):
@@ -95,9 +95,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     into = given["into"] or Path(os.path.relpath(f"{settings.directory}-refreshed"))
     staging = Staging(into)
     if not given["dry_run"]:
-        if given["restart"]:
-            staging.clear()
-        _finish(staging, settings, into)
+        _begin(staging, settings, into, restart=given["restart"])
     store = open_store(settings)
     exchanges = _picked(words, store)
     wanted = Wanted(
@@ -127,11 +125,17 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
     )
 
 
-def _finish(staging: "Staging", settings: "Settings", into: Path) -> None:
-    """End what an earlier run was killed in, once all was answered. Raises Exit when nothing else was left to do."""
+def _begin(staging: "Staging", settings: "Settings", into: Path, *, restart: bool) -> None:
+    """Have the directory alone until the command ends, and end what an earlier run was killed in.
+
+    Raises Exit when nothing else was left to do.
+    """
     from harness.refresh.placing import finish
     from harness.wiring import open_store
 
+    click.get_current_context().with_resource(staging.alone())
+    if restart:
+        staging.clear()
     placed = finish(staging, open_store(replace(settings, recordings=into, more_recordings=())))
     if placed is not None and placed.is_complete:
         click.echo(f"The refresh that was interrupted is in {into}: it had been answered. Nothing was asked.", err=True)

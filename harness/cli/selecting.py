@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_KEY = re.compile(r"[0-9a-f]{4,64}(-[1-9][0-9]*)?")
+_KEY = re.compile(r"[0-9a-f]{4,64}(-[1-9][0-9]*)?|([^:]*/)(models-)?[0-9a-f]{8,64}(-[0-9a-f]+)?|models-[0-9a-f-]{4,}")
+"""A key or its beginning; behind folders, or as other projects name listings of models, as ``harness ls`` has it."""
 
 _OPTIONS = (
     click.argument("what", nargs=-1, metavar="[WHAT]...", shell_complete=complete_what),
@@ -48,8 +50,8 @@ def selected(
 ) -> Selected:
     """What was picked.
 
-    Each word of ``what`` is a directory of recordings, a recording's file, a key or its first four digits or more, or
-    else a test, as ``--test`` takes it. Raises BadParameter for a file that is not there.
+    Each word of ``what`` is a directory of recordings, a recording's file (or a pattern of files), a key or its first
+    four digits or more, or else a test, as ``--test`` takes it. Raises BadParameter for a file that is not there.
     """
     from harness.recording.selection import Selection
 
@@ -57,14 +59,17 @@ def selected(
     keys: list[str] = []
     more_tests: list[str] = []
     for word in what:
+        if not word:
+            raise click.BadParameter("an empty word names nothing; leave it out for all of them.", param_hint="WHAT")
         path = Path(word)
         if path.is_dir():
             places.append(path)
         elif path.suffix == ".json":
-            if not path.is_file():
+            files = [path] if path.is_file() else sorted(map(Path, glob(word)))  # noqa: PTH207 - a Path globs below a folder alone
+            if not files:
                 raise click.BadParameter(f"{word} is not there.", param_hint="WHAT")
-            places.append(path.parent)
-            keys.append(path.name)
+            places += [file.parent for file in files]
+            keys += [file.name for file in files]
         elif _KEY.fullmatch(word):
             keys.append(word)
         else:

@@ -1,6 +1,8 @@
 """``harness show``: one recording, as a person reads it or as code that makes its request."""
 
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -47,7 +49,10 @@ def show(what: tuple[str, ...], **given: Any) -> None:
     found = list(pick(picked.places or directories_of(settings_from({})), picked.selection))
     if not found:
         words = " ".join(picked.selection.words)
-        raise RecordingError(f"No recording is {words}, or it cannot be read.", hint="harness ls; harness verify")
+        short = "Of a key, give four digits or more. " if any(map(_is_too_short, picked.selection.words)) else ""
+        raise RecordingError(
+            f"No recording is {words}, or it cannot be read.", hint=f"{short}harness ls; harness verify"
+        )
     if given["form"] in ("curl", "python"):
         click.echo(_code(found, given["form"]), nl=False)
     elif given["form"] == "json":
@@ -57,6 +62,10 @@ def show(what: tuple[str, ...], **given: Any) -> None:
         click.echo("\n\n".join(render_dialogue(shown(file), exchange, width) for file, _, exchange in found), nl=False)
 
 
+def _is_too_short(word: str) -> bool:
+    return re.fullmatch("[0-9a-f]{1,3}", word) is not None
+
+
 def _code(found: "Found", form: str) -> str:
     """Code for the one request that was meant: several answers to it are one request."""
     from harness.errors import RecordingError
@@ -64,7 +73,7 @@ def _code(found: "Found", form: str) -> str:
 
     requests = [exchange.request for _, _, exchange in found]
     if any(request != requests[0] for request in requests):
-        names = "\n  ".join(f"harness show {name} --{form}" for _, name, _ in found[:5])
+        names = "\n  ".join(f"harness show {shlex.quote(shown(file))} --{form}" for file, _, _ in found[:5])
         raise RecordingError(f"These are {len(found)} recordings: choose one.", hint=names)
     return snippet.curl(requests[0]) if form == "curl" else snippet.python(requests[0])
 

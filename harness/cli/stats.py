@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import directories_of, settings_from
+from harness.cli.options import places_of, settings_from
 from harness.cli.selecting import selected, with_selection
 
 
@@ -36,7 +36,7 @@ def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> Non
     settings = settings_from({})
     picked = selected(what, given["tests"], given["models"], given["endpoints"])
     asked = Asked(picked.selection, partial(canonicalizer_of, settings))
-    listed = list_all(picked.places or directories_of(settings), asked)
+    listed = list_all(picked.places or places_of(settings), asked)
     sums = statistics(listed.found)
     if given["as_json"]:
         click.echo(json.dumps(sums.as_json(), indent=2))

@@ -1,24 +1,37 @@
-"""OpenAI's Batch API, its files: a request on each line of one, an answer on each line of others."""
+"""What goes into batches and comes out of them: OpenAI's Batch API, with its files, and Anthropic's message batches."""
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.api.body import compact
 from harness.recording.canonical import CHUNKED, endpoint_of
+from harness.recording.key import parse_stem
 from harness.recording.model import Json, Request
 
-ENDPOINTS = (*CHUNKED, "/v1/responses", "/v1/embeddings", "/v1/moderations")
+MESSAGES = "/v1/messages"
+ENDPOINTS = (*CHUNKED, "/v1/responses", "/v1/embeddings", "/v1/moderations", MESSAGES)
 """What can be asked in a batch."""
 
 LIMIT = 50_000
-"""How many requests a batch may have."""
+"""How many requests a batch may have: OpenAI's limit, the lower one."""
 LIMIT_BYTES = 190_000_000
-"""How large its file may be; a little less, for what stands around it."""
+"""How large it may be; a little less than OpenAI's limit, for what stands around it."""
 
-LIVE = ("validating", "in_progress", "finalizing", "cancelling")
-"""The statuses of a batch that has not ended."""
+_STREAM = ("stream", "stream_options")
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""What Anthropic's errors have for a status where they are answered alone; any other has 500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +51,26 @@ def is_batchable(request: Request) -> bool:
     return endpoint in CHUNKED or not request.wants_stream
 
 
+def custom_id(name: str, part: str) -> str:
+    """What a request is called in a batch: by its recording, and which of its answers is meant. At most 64 characters.
+
+    Letters, digits and hyphens alone: Anthropic takes no others.
+    """
+    base, number = parse_stem(name)
+    return f"{base[:40]}-{number}-{part.replace('/', '-')}"
+
+
 def line_of(custom_id: str, request: Request, model: str) -> str:
-    """A request as a line of the file that is uploaded; ``model`` is its name as the provider has it."""
-    body = {name: value for name, value in request.body.items() if name not in ("stream", "stream_options")}
-    said = {
-        "custom_id": custom_id,
-        "method": "POST",
-        "url": endpoint_of(request.path),
-        "body": {**body, "model": model},
-    }
-    return compact(said) + "\n"
+    """A request as a line of JSON, as its provider has it; ``model`` is its name there."""
+    endpoint = endpoint_of(request.path)
+    body = {name: value for name, value in request.body.items() if name not in _STREAM} | {"model": model}
+    if endpoint == MESSAGES:
+        return compact({"custom_id": custom_id, "params": body}) + "\n"
+    return compact({"custom_id": custom_id, "method": "POST", "url": endpoint, "body": body}) + "\n"
 
 
 def upload(lines: Iterable[str]) -> tuple[bytes, str]:
-    """The form that uploads a file of lines, and its Content-Type."""
+    """The form that uploads a file of lines to OpenAI, and its Content-Type."""
     content = "".join(lines).encode("utf-8", "replace")
     boundary = f"harness-{hashlib.sha256(content).hexdigest()[:32]}"
     purpose = f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
@@ -63,14 +82,37 @@ def upload(lines: Iterable[str]) -> tuple[bytes, str]:
     return body, f"multipart/form-data; boundary={boundary}"
 
 
+def together(lines: Iterable[str]) -> bytes:
+    """The body that asks Anthropic for a batch of lines."""
+    return b'{"requests":[%s]}' % ",".join(line.strip() for line in lines).encode("utf-8", "replace")
+
+
 def answers_in(text: str) -> dict[str, Line]:
-    """The answers in a file that a batch put out, or in its file of errors, by their custom ids."""
-    found: dict[str, Line] = {}
+    """The answers in what a batch put out, or in its file of errors, by their custom ids."""
+    return {str(said.get("custom_id")): _answer(said) for said in _rows(text)}
+
+
+def _rows(text: str) -> Iterator[dict[str, Json]]:
     # A line ends where the line does: JSON may hold other characters that Python takes for ends of lines.
     for row in text.split("\n"):
         if row.strip():
-            said = json.loads(row)
-            response, error = said.get("response") or {}, said.get("error")
-            told = "" if not error else str(error.get("message") or error.get("code") or error)
-            found[str(said.get("custom_id"))] = Line(int(response.get("status_code") or 0), response.get("body"), told)
-    return found
+            yield json.loads(row)
+
+
+def _answer(said: dict[str, Json]) -> Line:
+    if "result" in said:
+        return _anthropics(said["result"])
+    response, error = said.get("response") or {}, said.get("error")
+    told = "" if not error else str(error.get("message") or error.get("code") or error)
+    return Line(int(response.get("status_code") or 0), response.get("body"), told)
+
+
+def _anthropics(result: dict[str, Json]) -> Line:
+    kind = result.get("type")
+    if kind == "succeeded":
+        return Line(200, result.get("message"))
+    error = result.get("error")
+    if kind != "errored" or not isinstance(error, dict):
+        return Line(0, None, f"it is {kind}")
+    inner = error.get("error")
+    return Line(_STATUSES.get(str(inner.get("type")) if isinstance(inner, dict) else "", 500), error)

@@ -43,6 +43,11 @@ class Changes:
             _remove(body, steps_of(path))
         return replace(changed, body=body)
 
+    def without_effect(self, requests: Sequence[Request]) -> list[str]:
+        """Those of ``removed`` that are in no request."""
+        bodies = [request.body for request in requests]
+        return [path for path in self.removed if not any(_at(body, steps_of(path)) for body in bodies)]
+
     def _with_model(self, request: Request) -> Request:
         asked = request.model or deployment_of(request.path)
         new = next((new for old, new in self.models.items() if is_of_model(asked, old)), None)
@@ -64,6 +69,19 @@ def _renamed(body: Json, model: str) -> Json:
     return {**body, "model": model} if "model" in body else body
 
 
+def parse_models(words: Sequence[str]) -> dict[str, str | None]:
+    """All of ``--model``, in order. Raises SettingsError for two new names of one model."""
+    found: dict[str, str | None] = {}
+    for old, new in map(parse_model, words):
+        if new and found.get(old) not in (None, new):
+            raise SettingsError(
+                f"--model {old}={found[old]} and {old}={new}: one recording cannot be asked of both.",
+                hint="Run it once for each, into two directories: --into DIR",
+            )
+        found[old] = new or found.get(old)
+    return found
+
+
 def parse_model(word: str) -> tuple[str, str | None]:
     """``gpt-4o=gpt-5`` as an old name and a new one; without ``=`` there is no new one. Raises SettingsError."""
     old, equals, new = word.partition("=")
@@ -74,14 +92,20 @@ def parse_model(word: str) -> tuple[str, str | None]:
 
 def parse_value(word: str) -> tuple[str, Json]:
     """``temperature=0`` as a path and a value: JSON, or else the text as it stands. Raises SettingsError."""
-    path, equals, text = word.partition("=")
-    if not equals:
-        raise SettingsError(f"--set {word} has no value.", hint="Write --set temperature=0")
+    path, _, text = word.partition("=")
+    if not text:
+        hint = f"""Write --set temperature=0; for an empty text --set '{path}=""'"""
+        raise SettingsError(f"--set {word} has no value.", hint=hint)
     steps_of(path)
     try:
-        return path, json.loads(text)
+        return path, json.loads(text, parse_constant=_no_json)
     except ValueError:
         return path, text
+
+
+def _no_json(word: str) -> None:
+    """NaN and Infinity, which Python alone takes for JSON."""
+    raise ValueError(word)
 
 
 def steps_of(path: str) -> list[str | int]:
@@ -108,12 +132,20 @@ def _put(body: Json, steps: Sequence[str | int], value: Json, path: str) -> None
 
 
 def _remove(body: Json, steps: Sequence[str | int]) -> None:
-    *way, last = steps
-    holder = body
-    for step in way:
-        holder = holder[step] if _has(holder, step) else None
-    if _has(holder, last):
-        del holder[last]
+    if _at(body, steps):
+        *way, last = steps
+        for step in way:
+            body = body[step]
+        del body[last]
+
+
+def _at(body: Json, steps: Sequence[str | int]) -> bool:
+    """Whether a body has something at the end of a path."""
+    for step in steps:
+        if not _has(body, step):
+            return False
+        body = body[step]
+    return True
 
 
 def _has(holder: Json, step: str | int) -> bool:

@@ -1,9 +1,10 @@
 """An exchange as a dialogue: what was said to the model and what it said, message by message, for people to read."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from harness.recording.attachments import as_json, as_text, shortened
+from harness.recording.attachments import part as part_in_words
 from harness.recording.meaning import parsed, settled
 from harness.recording.model import Json, Request, Response
 
@@ -70,19 +71,42 @@ def _answer(body: Json) -> Iterator[Bubble]:
 
 
 def _message(item: Json) -> Iterator[Bubble]:
-    """The bubbles of one message or item: reasoning, text with its tool calls, results of tools, refusal."""
+    """The bubbles of one message or item; of an item of no kind that we know, what it is."""
     if not isinstance(item, dict):
         yield Bubble("user", _text(item))
         return
-    kind, role = item.get("type"), str(item.get("role") or "assistant")
-    if kind in ("function_call", "custom_tool_call", "mcp_call") and "name" in item:
-        yield Bubble("assistant", "", (_call(item["name"], item.get("arguments", item.get("input"))),))
+    kind = item.get("type")
+    if isinstance(kind, str) and (kind.endswith("_output") or "call" in kind.split("_")):
+        yield from _step(kind, item)
         return
-    if isinstance(kind, str) and kind.endswith("_output"):
-        yield Bubble("tool", _text(item.get("output")))
-        return
+    found = list(_spoken(item))
+    if not found and isinstance(kind, str) and kind not in ("message", "reasoning"):
+        found = [Bubble("user" if kind == "item_reference" else "assistant", part_in_words(item))]
+    yield from found
+
+
+_RESULTS = ("output", "outputs", "result", "results")
+_NOT_ARGUMENTS = ("id", "call_id", "type", "status", "name", "server_label", "namespace", "error")
+
+
+def _step(kind: str, item: dict[str, Json]) -> Iterator[Bubble]:
+    """What a model does beside speaking: a call, of a tool of the client's or one of the provider's, and its result."""
+    if not kind.endswith("_output"):
+        if "arguments" in item or "input" in item:
+            arguments = item.get("arguments", item.get("input"))
+        else:
+            arguments = {name: item[name] for name in item if name not in (*_RESULTS, *_NOT_ARGUMENTS)}
+        yield Bubble("assistant", "", (_call(item.get("name") or kind.removesuffix("_call"), arguments),))
+    results = [item[name] for name in (*_RESULTS, "error") if item.get(name)]
+    if results or kind.endswith("_output"):
+        yield Bubble("tool", "\n".join(shortened(one) if isinstance(one, str) else _text(one) for one in results))
+
+
+def _spoken(item: dict[str, Json]) -> Iterator[Bubble]:
+    """Reasoning, text with its tool calls, results of tools, refusal."""
+    role = str(item.get("role") or "assistant")
     thoughts = [item.get(name) for name in ("reasoning_content", "reasoning") if item.get(name)]
-    if kind == "reasoning":
+    if item.get("type") == "reasoning":
         thoughts = [_text(part) for name in ("summary", "content") for part in item.get(name) or ()]
     if thoughts:
         yield Bubble("reasoning", "\n".join(map(_text, dict.fromkeys(map(_text, thoughts)))))
@@ -91,11 +115,22 @@ def _message(item: Json) -> Iterator[Bubble]:
     yield from (Bubble("reasoning", str(part["thinking"])) for part in _of(parts, "thinking") if part.get("thinking"))
     yield from (Bubble("tool", _text(part.get("content"))) for part in _of(parts, "tool_result"))
     text = _text([part for part in parts if not _apart(part)] if parts else content)
+    text = "\n".join(filter(None, [text, *_beside(item)]))
     calls = tuple(_calls(item, parts))
     if text or calls:
         yield Bubble("system" if role == "developer" else role, text, calls)
     refusals = [item.get("refusal"), *(part.get("refusal") for part in _of(parts, "refusal"))]
     yield from (Bubble("refusal", str(refusal)) for refusal in refusals if refusal)
+
+
+def _beside(item: dict[str, Json]) -> Iterator[str]:
+    """What a chat's message says beside its content: a sound and its words, pictures."""
+    audio, images = item.get("audio"), item.get("images")
+    if isinstance(audio, dict):
+        yield str(audio.get("transcript") or "")
+        yield part_in_words({"type": "audio", "data": audio.get("data") or audio.get("id")})
+    if isinstance(images, list):
+        yield _text(images)
 
 
 _APART = ("thinking", "redacted_thinking", "tool_use", "server_tool_use", "tool_result", "refusal")
@@ -136,10 +171,11 @@ def _text(value: Json) -> str:
         return "\n".join(map(_part, value))
     if isinstance(value, dict) and "type" in value and isinstance(value.get("text"), str):
         return str(value["text"])
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    text = as_text(value)
+    return as_json(value) if text is None else text
 
 
 def _part(part: dict[str, Json]) -> str:
     if isinstance(part.get("text"), str):
         return str(part["text"])
-    return f"[{part['type']}]"
+    return part_in_words(part)

@@ -61,9 +61,9 @@ class Reach(Enum):
 def select(request: Request, candidates: Iterable[Entry], reach: Reach = Reach.EVERYWHERE) -> list[Entry]:
     """The sequence that answers ``request``, in order, from entries that share its fingerprint; empty for none.
 
-    First the request's own scope, in a cassette's spelling as well; then, unless it alone is in reach, shared recordings,
-    the same test with another parameter or none, any other scope. Among several, the one whose raw request differs in
-    the fewest places wins, then the lower name.
+    First the request's own scope, in a cassette's spelling as well; then, unless it alone is in reach, what is shared, the
+    same test with another parameter or none, any other scope. Among several, the one whose raw request differs in the
+    fewest places wins, then the lower name.
     """
     entries = list(candidates)
     groups = _own(request.scope, entries) if reach is Reach.OWN_SCOPE else _by_scope(request.scope, entries)

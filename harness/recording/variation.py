@@ -1,12 +1,14 @@
 """Whether a difference is larger than a model's own: asked the same thing again, a model does not say the same either.
 
 The measure of a pair is its class, and within one class how unlike the texts are. A difference counts as larger when
-every new answer is farther from every old one than any two answers of one side are from each other.
+every new answer is farther from every old one than any two answers of one side are from each other. Answers of one and
+the same model fall apart like that by chance, too, the more often the fewer they are: that is said with it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 from typing import TypeAlias
 
 from harness.recording.classes import CLASSES, rank
@@ -34,9 +36,20 @@ class Variation:
     def words(self) -> str:
         answers = f"{self.old} old, {self.new} new answers"
         if self.is_larger:
-            return f"larger than the variation of its own ({answers})"
+            chance = f"by chance at most 1 time in {one_in(self.old, self.new)}"
+            return f"larger than the variation of its own ({answers}: {chance})"
         who = "the model" if self.old < 2 else "either model"
         return f"no larger than what {who} shows against itself ({answers})"
+
+
+def one_in(old: int, new: int) -> int:
+    """In how many cases at most one is taken for larger although both sides are answers of the same model.
+
+    Of all ways to deal so many answers out to two sides, one at most keeps the sides apart (two, where they are of one
+    size and can be swapped); all are as likely, when nothing tells the sides apart.
+    """
+    ways = comb(old + new, new)
+    return ways // 2 if old == new else ways
 
 
 def measure(pair: Pair) -> Measure:

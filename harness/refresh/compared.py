@@ -1,5 +1,6 @@
 """The new answers against the recorded ones, each pair with what is to be said of it."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from harness.recording.format import dumps, to_document
 from harness.recording.key import parse_stem
 from harness.recording.model import Exchange
 from harness.recording.pairing import Match
-from harness.recording.variation import Variation, variation
+from harness.recording.variation import Variation, one_in, variation
 from harness.refresh.wanted import Done, Outcome
 from harness.stores.reading import Recordings
 
@@ -22,9 +23,14 @@ def diff_of(outcome: Outcome, asked: Asked, old: str, new: str, progress: Progre
     # Which belongs to which is known: both sides go by the name of the recorded one.
     after = _recordings(new, {name: one.exchange for name, one in done.items()})
     found = compare_all(before, after, asked, progress)
-    canonicalizer = asked.make()
-    pairs = (_remarked(pair, done[pair.name], outcome, canonicalizer) for pair in found.pairs)
-    return replace(found, pairs=tuple(pairs))
+    alike = _Alike(outcome, asked.make())
+    return replace(found, pairs=tuple(_remarked(pair, done[pair.name], alike) for pair in found.pairs))
+
+
+def by_chance(outcome: Outcome) -> float:
+    """How many differences at most look larger than a model's own variation, on average, where nothing has changed."""
+    alike = _Alike(outcome)
+    return sum(1 / one_in(*alike.sizes(done)) for done in outcome.done.values() if done.again or done.control)
 
 
 def _recordings(where: str, exchanges: Mapping[str, Exchange]) -> Recordings:
@@ -32,10 +38,43 @@ def _recordings(where: str, exchanges: Mapping[str, Exchange]) -> Recordings:
     return Recordings(where, files, lambda name: dumps(to_document(exchanges[name])).encode())
 
 
-def _remarked(pair: Pair, done: Done, outcome: Outcome, canonicalizer: Canonicalizer) -> Pair:
+class _Alike:
+    """Answers to one and the same request: what was recorded of a sequence, and what was answered to each of it."""
+
+    def __init__(self, outcome: Outcome, canonicalizer: Canonicalizer | None = None) -> None:
+        self._canonicalizer = canonicalizer or Canonicalizer()
+        self._old: dict[str, list[Exchange]] = defaultdict(list)
+        self._new: dict[str, list[Exchange]] = defaultdict(list)
+        self._found: dict[str, Variation] = {}
+        for step in outcome.plan.steps:
+            self._old[parse_stem(step.name)[0]].append(step.exchange)
+        for name, done in outcome.done.items():
+            base = parse_stem(name)[0]
+            self._old[base] += done.control
+            self._new[base] += [done.exchange, *done.again]
+
+    def variation(self, done: Done) -> Variation | None:
+        """How old and new answers differ, against those of each side; None where nothing was asked twice."""
+        if not (done.again or done.control):
+            return None
+        base = parse_stem(done.step.name)[0]
+        if base not in self._found:
+            self._found[base] = variation(self._old[base], self._new[base], self._compared)
+        return self._found[base]
+
+    def sizes(self, done: Done) -> tuple[int, int]:
+        """How many answers there are of each side."""
+        base = parse_stem(done.step.name)[0]
+        return len(self._old[base]), len(self._new[base])
+
+    def _compared(self, one: Exchange, two: Exchange) -> Pair:
+        return compare(Match("", "", "key"), one, two, self._canonicalizer)
+
+
+def _remarked(pair: Pair, done: Done, alike: _Alike) -> Pair:
     remarks = [f"asked as recorded, for {why}" for why in dict.fromkeys(done.followed.misfits.values())]
     remarks += done.followed.loose
-    found = _variation(pair, done, outcome, canonicalizer)
+    found = None if pair.cls == "equal" else alike.variation(done)
     remarks += [found.words] if found else []
     folder = pair.name.rpartition("/")[0]
     return replace(
@@ -44,23 +83,3 @@ def _remarked(pair: Pair, done: Done, outcome: Outcome, canonicalizer: Canonical
         remark="; ".join(remarks),
         is_own=found is not None and not found.is_larger,
     )
-
-
-def _variation(pair: Pair, done: Done, outcome: Outcome, canonicalizer: Canonicalizer) -> Variation | None:
-    """How the difference of a pair compares with the model's own; None where that is not known, or nothing differs."""
-    if pair.cls == "equal" or not (done.again or done.control):
-        return None
-    old = [*_recorded(done, outcome), *done.control]
-
-    def compared(one: Exchange, two: Exchange) -> Pair:
-        return compare(Match(pair.name, pair.name, "key"), one, two, canonicalizer)
-
-    return variation(old, [done.exchange, *done.again], compared)
-
-
-def _recorded(done: Done, outcome: Outcome) -> list[Exchange]:
-    """What was recorded for the same request: this recording, and the others of its sequence."""
-    base = parse_stem(done.step.name)[0]
-    same = (step for step in outcome.plan.steps if parse_stem(step.name)[0] == base)
-    others = [step.exchange for step in same if step.request == done.step.request and step.name != done.step.name]
-    return [done.step.exchange, *others]

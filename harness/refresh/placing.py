@@ -6,7 +6,9 @@ carries it out before it reads anything.
 
 from dataclasses import asdict, dataclass, field
 
+from harness.recording.flow import Flows
 from harness.recording.key import parse_stem, recording_name
+from harness.recording.model import Exchange
 from harness.refresh.wanted import NEW, Outcome
 from harness.stores.protocol import RecordingStore
 from harness.stores.staging import Staging
@@ -63,7 +65,7 @@ def finish(staging: Staging, store: RecordingStore) -> Placed | None:
 
 
 def _carried_out(work: _Work, staging: Staging, store: RecordingStore) -> Placed:
-    placed = Placed(waiting=work.waiting, is_complete=work.is_complete)
+    placed, flows = Placed(waiting=work.waiting, is_complete=work.is_complete), Flows()
     # The first of a sequence goes first: whoever is killed here leaves one without a gap.
     for target, name in sorted(work.targets.items(), key=lambda row: parse_stem(row[0])):
         exchange = staging.load(f"{NEW}/1", name)
@@ -71,6 +73,7 @@ def _carried_out(work: _Work, staging: Staging, store: RecordingStore) -> Placed
             written = store.save(exchange, target)
             placed.written += written
             placed.unchanged += not written
+            _renew(flows, exchange, target, store, written=written)
     kept = {_placed_as(target, store) for target in work.targets}
     for name in sorted(set(work.old) - kept, key=parse_stem, reverse=True):
         if store.has(name):
@@ -81,6 +84,15 @@ def _carried_out(work: _Work, staging: Staging, store: RecordingStore) -> Placed
     else:
         staging.drop_placing()
     return placed
+
+
+def _renew(flows: Flows, exchange: Exchange, target: str, store: RecordingStore, *, written: bool) -> None:
+    """What stays of a flow of which something is new gets the ids of this refresh."""
+    # Whoever was killed here may have written it before.
+    is_new = written or (bool(exchange.ids) and store.load(_placed_as(target, store)).ids == exchange.ids)
+    renewed = flows.wrote(exchange.ids) if is_new else flows.stayed(target, exchange.ids)
+    for name, ids in renewed.items():
+        store.renew(name, ids)
 
 
 def _placed_as(target: str, store: RecordingStore) -> str:

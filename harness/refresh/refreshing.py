@@ -9,6 +9,7 @@ from typing import Protocol
 from harness.backends.asking import Asked, Asker
 from harness.backends.batch import Batches
 from harness.backends.protocol import Call, Upstream
+from harness.recording.batches import is_batchable
 from harness.recording.redact import Redactor
 from harness.recording.refresh import Plan
 from harness.refresh.recorded import Recordings
@@ -54,6 +55,11 @@ class Refresh:
     def upstreams(self) -> list[str]:
         """Who is asked, for each step of the plan."""
         return [self.upstream.provider(call) for call in self._calls()]
+
+    def beside_batches(self) -> int:
+        """How many recordings are asked one by one, although batches are wanted."""
+        changed = (self.wanted.changes.apply(step.request) for step in self.plan.steps)
+        return sum(not is_batchable(request) for request in changed) if self.in_batches else 0
 
     def _calls(self) -> list[Call]:
         return [call_of(self.wanted.changes.apply(step.request)) for step in self.plan.steps]

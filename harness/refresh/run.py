@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.backends.asking import Asker, Refused
 from harness.backends.protocol import Call
 from harness.errors import HarnessError
-from harness.recording.batches import is_batchable
+from harness.recording.batches import custom_id, is_batchable
 from harness.recording.bodies import sent_body
 from harness.recording.estimate import BATCH_SHARE, Cost, Estimate, cost_of, spent_on
 from harness.recording.following import Followed, follow
@@ -54,7 +54,8 @@ class Run:
         for step in self._plan.steps:
             followed = self._followed(step, done)
             name = self._name(step, followed.request) if followed else ""
-            for part, request in self._parts(step, followed.request if followed else step.request):
+            asked = followed.request if followed else self._wanted.changes.apply(step.request)
+            for part, request in self._parts(step, asked):
                 name_of_it = self._control_name(step) if part.startswith(CONTROL) else name
                 exchange = self._staging.load(part, name_of_it) if name_of_it else None
                 if exchange is not None and part == f"{NEW}/1" and followed:
@@ -189,7 +190,7 @@ class Run:
         try:
             call, batches = call_of(request), self._means.batches
             in_batch = batches is not None and is_batchable(request)
-            upstream = batches.of(f"{name}.{part.replace('/', '-')}") if batches and in_batch else self._means.upstream
+            upstream = batches.of(custom_id(name, part)) if batches and in_batch else self._means.upstream
             exchange = await asker.ask(call, upstream, part)
         finally:
             self._reserved -= reserved

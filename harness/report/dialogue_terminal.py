@@ -1,7 +1,9 @@
 """A recording as a person reads it: who asked what, and what came back. Made for 80 columns, and for pipes."""
 
-import textwrap
+import re
 from collections.abc import Iterator
+
+from rich.cells import cell_len
 
 from harness.recording.description import call_text
 from harness.recording.dialogue import Bubble, asked, said
@@ -9,6 +11,8 @@ from harness.recording.figures import figures_of
 from harness.recording.meaning import settled
 from harness.recording.model import Exchange, Json
 from harness.report.wording import visible
+
+_WORD = re.compile(r"(\s*)(\S+)")
 
 
 def render_dialogue(file: str, exchange: Exchange, width: int) -> str:
@@ -57,16 +61,15 @@ def _bubble(bubble: Bubble, width: int) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int, first: str, others: str) -> Iterator[str]:
-    wrapper = textwrap.TextWrapper(
-        width,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-        drop_whitespace=True,
-    )
-    yield from wrapper.wrap(visible(text.expandtabs(4))) or [""]
+    """A paragraph in lines of so many columns, of which wide characters take two. Words that are longer stay whole."""
+    line = first
+    for space, word in _WORD.findall(visible(text.expandtabs(4))):
+        longer = f"{line}{space}{word}"
+        if cell_len(longer) > width and line.strip():
+            yield line
+            longer = f"{others}{word}"
+        line = longer
+    yield line.rstrip()
 
 
 def _offered(body: Json) -> Iterator[tuple[str, str]]:

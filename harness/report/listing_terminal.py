@@ -1,10 +1,12 @@
 """Lists of recordings and sums over them, for people: made for 80 columns, without colour, and for pipes.
 
-Nothing is cut: what is longer than its column moves the rest of its line.
+Nothing is cut: what does not fit beside the rest of its line stands below it.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+
+from rich.cells import cell_len
 
 from harness.recording.description import Description
 from harness.recording.statistics import NO_TEST, Statistics, Sum
@@ -12,23 +14,40 @@ from harness.report.wording import plural, short_name, visible
 
 _SHOWN = 10
 _WIDTH = 80
+_NARROW = (12, 12, 16, 11, 14, 6)
+"""How wide columns are at least aligned where there is no room for what is in them."""
 
 
-def render_list(found: Sequence[Description], count: int) -> str:
-    """Recordings under their tests, of ``count`` that there are, with a newline at the end."""
-    return "\n".join(_list(found, count)) + "\n"
+def render_list(found: Sequence[Description], count: int, width: int | None = None) -> str:
+    """Recordings under their tests, of ``count`` that there are, with a newline at the end.
+
+    Each on one line; with a ``width`` those that are longer go on in the next.
+    """
+    return "\n".join(_list(found, count, width)) + "\n"
 
 
-def _list(found: Sequence[Description], count: int) -> Iterator[str]:
+def _list(found: Sequence[Description], count: int, width: int | None) -> Iterator[str]:
     for test, some in groupby(found, key=lambda one: one.test):
         yield visible(test) if test else NO_TEST
         rows = [_row(one) for one in some]
-        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+        widths = [max(cell_len(row[at]) for row in rows) for at in range(len(rows[0]))]
+        if width is not None and sum(widths) + 2 * len(widths) > width:
+            widths = [min(one, most) for one, most in zip(widths, _NARROW, strict=True)]
         for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            yield f"  {'  '.join(cells).rstrip()}"
+            yield from _folded(row, widths, width)
     of = "" if len(found) == count else f" of {count}"
     yield f"{plural(len(found), 'recording')}{of}, {size(sum(one.size for one in found))}."
+
+
+def _folded(row: Sequence[str], widths: Sequence[int], width: int | None) -> Iterator[str]:
+    line = ""
+    for cell, wide in zip(row, widths, strict=True):
+        if cell and width is not None and line.strip() and cell_len(line) + 2 + cell_len(cell) > width:
+            yield line.rstrip()
+            line = "    "
+        line += f"  {cell}{' ' * (wide - cell_len(cell))}"
+    if line.strip():
+        yield line.rstrip()
 
 
 def _row(one: Description) -> tuple[str, ...]:
@@ -53,6 +72,8 @@ def _statistics(found: Statistics, *, everything: bool) -> Iterator[str]:
         f"{plural(total.recordings, 'recording')}, {size(total.size)}; "
         f"{total.tokens_in:,} tokens in, {total.tokens_out:,} out."
     )
+    if not total.recordings:
+        return
     for title, sums in (
         ("endpoint", found.by_endpoint),
         ("content", found.by_content),
@@ -78,7 +99,7 @@ def _table(title: str, sums: Sequence[Sum], *, everything: bool) -> Iterator[str
     for row, name in zip(figures, [title, *(visible(one.name) for one in shown)], strict=True):
         line = "  ".join(figure.rjust(width) for figure, width in zip(row, widths, strict=True))
         # A name that does not fit beside its figures stands below them.
-        yield from [f"{line}  {name}"] if len(line) + 2 + len(name) <= _WIDTH else [line, f"  {name}"]
+        yield from [f"{line}  {name}"] if len(line) + 2 + cell_len(name) <= _WIDTH else [line, f"  {name}"]
     if len(sums) > len(shown):
         yield f"and {len(sums) - len(shown)} more (--all shows them)"
 

@@ -19,6 +19,7 @@ from harness.report.wording import plural, short_name, visible
 
 _SHOWN_NAMES = 3
 _SHOWN_REASONS = 8
+_WORTH_TELLING = 0.1
 
 
 def money(amount: float, currency: str) -> str:
@@ -27,18 +28,28 @@ def money(amount: float, currency: str) -> str:
 
 
 def print_estimate(
-    plan: Plan, estimate: Estimate, console: Console, *, known: int, upstreams: Sequence[str], currency: str
+    plan: Plan,
+    estimate: Estimate,
+    console: Console,
+    *,
+    known: int = 0,
+    alone: int = 0,
+    absent: Sequence[str] = (),
+    upstreams: Sequence[str] = (),
+    currency: str = "",
 ) -> None:
     """Print how many requests go where, what they may take, and what is to be known before.
 
-    ``upstreams`` are those who are asked, one for each step.
+    ``known`` answers are there already, ``alone`` recordings go beside the batches, ``absent`` are paths to be removed
+    that no request has. ``upstreams`` are those who are asked, one for each step.
     """
     asked = plural(len(plan.steps), "recording")
     to = ", ".join(dict.fromkeys(upstreams))
     console.print(Text(f"{asked}, {plural(estimate.requests, 'request')}{f' to {to}' if to else ''}", style="bold"))
     if estimate.rows:
         console.print(_table(estimate, currency))
-    for line in (*_moved(plan, upstreams), *_beforehand(plan, estimate, known)):
+    unset = [f"no request has {path}: --unset changes nothing there" for path in absent]
+    for line in (*_moved(plan, upstreams), *unset, *_beforehand(plan, estimate, known, alone)):
         wrapped = textwrap.wrap(visible(line), console.width - 4, break_on_hyphens=False)
         console.print(Text("  " + "\n    ".join(wrapped)), soft_wrap=True)
 
@@ -75,11 +86,13 @@ def _moved(plan: Plan, upstreams: Sequence[str]) -> Iterator[str]:
             yield f"{plural(count, 'recording')} answered by {before} before, {now} is asked now (--upstream)"
 
 
-def _beforehand(plan: Plan, estimate: Estimate, known: int) -> Iterator[str]:
+def _beforehand(plan: Plan, estimate: Estimate, known: int, alone: int) -> Iterator[str]:
     if known:
         yield f"{plural(known, 'answer')} of an unfinished refresh: there already, not asked again"
+    if alone:
+        yield f"{plural(alone, 'recording')} asked one by one, at the full price: no batch takes such requests"
     if estimate.guessed:
-        yield f"~ counts characters: {plural(estimate.guessed, 'recording')} of it without tokens"
+        yield f"~ counts characters: {plural(estimate.guessed, 'request')} of it without recorded tokens"
     if estimate.unpriced and estimate.total.cost is not None:
         yield f"no price, not in the sum: {', '.join(sorted(estimate.unpriced))}"
     if plan.later_turns:
@@ -138,11 +151,16 @@ def failed_lines(failed: Mapping[str, str]) -> Iterator[str]:
         yield f"and {len(reasons) - _SHOWN_REASONS} other reasons to fail"
 
 
-def variation_lines(diff: Diff) -> Iterator[str]:
-    """How many differences are larger than the model's own variation, where that was asked."""
+def variation_lines(diff: Diff, by_chance: float) -> Iterator[str]:
+    """How many differences are larger than the model's own variation, where that was asked.
+
+    ``by_chance`` is how many of them mean nothing, if nothing has changed.
+    """
     own = sum(pair.is_own for pair in diff.pairs)
     larger = sum(pair.cls != "equal" and not pair.is_own for pair in diff.pairs)
     yield f"{plural(larger, 'difference')} larger than the model's own variation, {own} it shows against itself"
+    if larger and by_chance >= _WORTH_TELLING:
+        yield f"by chance up to {by_chance:.1f} would be larger with so few answers: more --times, --control tell more"
 
 
 def as_json(plan: Plan, estimate: Estimate, known: int) -> dict[str, Any]:

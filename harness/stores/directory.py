@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import RecordingError
@@ -110,6 +111,17 @@ class DirectoryStore:
         self._note_rest(name)
         if self._keep_equal and self._says_the_same(name, exchange):
             return False
+        self._write(name, exchange)
+        self._saved.add(name)
+        return True
+
+    def renew(self, name: str, ids: Mapping[str, str]) -> None:
+        name = self._placed(name)
+        old = self.load(name)
+        if old.ids != ids:
+            self._write(name, replace(old, ids=ids))
+
+    def _write(self, name: str, exchange: Exchange) -> None:
         path = self._path(name)
         try:
             if not self._swept:
@@ -120,8 +132,6 @@ class DirectoryStore:
             raise RecordingError(
                 f"{path}: could not be written: {error.strerror}", hint="Make room or mend the permissions."
             ) from error
-        self._saved.add(name)
-        return True
 
     def _placed(self, name: str) -> str:
         """The name with the folder before it in which its sequence already is."""

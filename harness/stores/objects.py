@@ -9,9 +9,10 @@ and nothing is overwritten in silence.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
 from harness.errors import HarnessError, RecordingError, RecordingNotSent
 from harness.recording import format as file_format
@@ -207,6 +208,17 @@ class ObjectStore:
             self._rests[base] = {old: self._etags[old] for old in self._sequence(base, 2)}
         if self._keep_equal and self._says_the_same(name, exchange):
             return False
+        return self._put(name, exchange)
+
+    def renew(self, name: str, ids: Mapping[str, str]) -> None:
+        base, number = parse_stem(name)
+        name = recording_name(self._base(base) or base, number)
+        old = self.load(name)
+        if old.ids != ids:
+            self._put(name, replace(old, ids=ids))
+
+    def _put(self, name: str, exchange: Exchange) -> bool:
+        """Write a recording; False where someone else has meanwhile written one that says the same."""
         data = file_format.dumps(file_format.to_document(exchange)).encode()
         try:
             etag = self._client.put(name, data, self._based_on.get(name))

@@ -1,6 +1,6 @@
 """What the other rooms ask of a store, whatever it is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -34,6 +34,10 @@ class RecordingStore(Protocol):
 
         False when nothing was written: the old recording says the same, and stays. Raises RecordingError.
         """
+        ...
+
+    def renew(self, name: str, ids: Mapping[str, str]) -> None:
+        """Write a recording that stayed with other ids of its upstream's, and else as it is. Raises RecordingError."""
         ...
 
     def trim(self, base: str, count: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Several places of recordings as one: read from all of them, written to the first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.errors import RecordingError
 from harness.recording.key import parse_stem
@@ -43,6 +43,9 @@ class SeveralStores:
 
     def save(self, exchange: Exchange, name: str) -> bool:
         return self._stores[0].save(exchange, name)
+
+    def renew(self, name: str, ids: Mapping[str, str]) -> None:
+        self._stores[0].renew(name, ids)
 
     def trim(self, base: str, count: int) -> list[str]:
         return self._stores[0].trim(base, count)

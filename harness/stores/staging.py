@@ -1,19 +1,20 @@
 """What a refresh has asked so far, in a hidden folder of the directory that it writes to, until all of it is there.
 
 A recording in it is one that was answered: whoever goes on with the refresh finds it by its name and need not ask
-again. Batches that were begun are kept beside them.
+again. Batches that were begun are kept beside them. One refresh at a time writes to a directory.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import RecordingError
 from harness.recording.format import dumps, to_document
 from harness.recording.model import Exchange, Json
 from harness.stores.files import write_whole
+from harness.stores.lock import locked
 from harness.stores.reading import exchange_of
 
 FOLDER = ".refresh"
@@ -27,6 +28,21 @@ class Staging:
 
     def __init__(self, into: Path) -> None:
         self.root = into / FOLDER
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other refreshes out of the directory, which is made; what is left empty of it goes at the end.
+
+        Raises RecordingError where another one is under way, or the directory cannot be made.
+        """
+        into = self.root.parent
+        try:
+            with locked(into):
+                yield
+        except BlockingIOError:
+            raise RecordingError(
+                f"Another refresh into {into} is under way.", hint="Wait for its end, or choose another: --into DIR"
+            ) from None
 
     def load(self, part: str, name: str) -> Exchange | None:
         """What was answered; None where nothing was, or nothing that can be read."""
@@ -47,7 +63,7 @@ class Staging:
     def batches(self) -> list[dict[str, Json]]:
         with suppress(OSError, ValueError):
             rows = json.loads((self.root / _BATCHES).read_text("utf-8"))
-            return [row for row in rows if isinstance(row, dict) and row.keys() >= {"prefix", "id", "names"}]
+            return [row for row in rows if isinstance(row, dict)]
         return []
 
     def keep_batches(self, rows: Sequence[dict[str, Json]]) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.cells import cell_len
 
 from harness.cli.main import cli
 from harness.errors import RecordingError
 from harness.recording.author import author
+from harness.recording.description import Content, Description
 from harness.recording.format import dumps, to_document
 from harness.recording.key import key, recording_name
 from harness.recording.model import Exchange, Json, Request, Response
+from harness.report.listing_terminal import render_list
 from harness.running import ServerThread
 from harness.settings import Settings
 
@@ -113,6 +116,55 @@ def test_the_list_is_for_eighty_columns() -> None:
         f"  {said[:12]}  m  chat/completions  text stream",
     ]
     assert max(map(len, listed.output.splitlines())) <= 80
+
+
+def test_what_is_longer_than_the_terminal_is_wide_goes_on_in_the_next_line() -> None:
+    def one(digit: str, model: str) -> Description:
+        content = (Content.STRUCTURED, Content.STREAM)
+        return Description(digit * 64, "", ROME, model, "/v1/chat/completions", content, 1200, 30, 9, "", "")
+
+    found = [one("a", "meta-llama/Llama-3.3-70B-Instruct-Turbo-Free"), one("b", "日本語の長いモデル"), one("c", "m")]
+    lines = render_list(found, 3, 80).splitlines()
+    starts = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
+
+    assert max(map(cell_len, lines)) <= 80
+    assert starts == ["a" * 12, "b" * 12, "c" * 12]
+    # In a pipe each is one line.
+    assert len(render_list(found, 3).splitlines()) == 5
+    # Wide characters take two columns.
+    columns = {cell_len(line[: line.index("chat/")]) for line in render_list(found[1:], 3).splitlines()[1:-1]}
+    assert len(columns) == 1
+
+
+def test_what_the_list_calls_a_recording_is_what_shows_it() -> None:
+    name = text("Rain?")
+    for folder in ("a", "b"):
+        Path(f"recordings/{folder}").mkdir()
+        shutil.copy(f"recordings/{name}.json", f"recordings/{folder}/{name}.json")
+    Path(f"recordings/{name}.json").unlink()
+    listing = Exchange(Request("GET", "/v1/models", {}), Response({"object": "list", "data": [{"id": "m"}]}))
+    Path(f"recordings/models-{name}-489e004e.json").write_text(dumps(to_document(listing)), "utf-8")
+
+    for word in (f"a/{name[:12]}", f"models-{name}-489e004e"):
+        assert word in run("ls").output
+        assert "1 recording of 3" in run("ls", word).output
+        assert run("show", word).exit_code == 0
+    files = [one["file"] for one in json.loads(run("ls", "--json").output)]
+    assert sorted(files)[0] == f"recordings/a/{name}.json"
+
+
+def test_an_empty_word_is_none() -> None:
+    text("Rain?")
+    for command in ("ls", "show", "stats", "refresh"):
+        assert "an empty word names nothing" in run(command, "").output
+
+
+def test_wide_characters_are_broken_where_the_terminal_ends() -> None:
+    text("雨が降りますか " * 12)
+    lines = run("show", ROME).output.splitlines()
+    asked = lines[lines.index("user:") + 1 : lines.index("assistant:") - 1]
+    assert max(map(cell_len, asked)) <= 80
+    assert "".join("".join(asked).split()) == "雨が降りますか" * 12
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

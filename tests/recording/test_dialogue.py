@@ -106,6 +106,56 @@ JSON = st.recursive(
         )
     ),
 )
+PNG = "iVBORw0KGgo" + "A" * 1325
+A_PNG = "image/png 1 kB (sha256 515e0dd3)"
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}, f"[image_url {A_PNG}]"),
+        ({"type": "image_url", "image_url": {"url": "https://x.org/a.png"}}, "[image_url https://x.org/a.png]"),
+        ({"type": "input_audio", "input_audio": {"format": "wav", "data": PNG}}, f"[input_audio wav {A_PNG[10:]}]"),
+        ({"type": "file", "file": {"file_id": "file-1"}}, "[file file-1]"),
+        ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}, f"[image {A_PNG}]"),
+    ],
+)
+def test_what_is_no_text_is_told_in_a_few_words(part: Any, words: str) -> None:
+    assert asked(Request("POST", "/v1/x", {"messages": [{"role": "user", "content": [part]}]})) == (
+        Bubble("user", words),
+    )
+
+
+def test_sounds_pictures_and_bytes_of_an_answer() -> None:
+    message = {"content": None, "audio": {"id": "audio_1", "data": PNG, "transcript": "Hello"}}
+    assert said(Response({"choices": [{"message": message}]})) == (Bubble("assistant", f"Hello\n[audio {A_PNG[10:]}]"),)
+    assert A_PNG[10:] in said(Response({"data": [{"b64_json": PNG}]}))[0].text
+    speech = Response({"__binary__": {"media_type": "audio/mpeg", "base64": PNG}}, media_type="audio/mpeg")
+    assert said(speech) == (Bubble("assistant", f"[audio/mpeg {A_PNG[10:]}]"),)
+
+
+def test_a_form_is_told_field_by_field() -> None:
+    file = {"name": "file", "filename": "a.wav", "media_type": "audio/wav", "sha256": "0123456789ab", "size": 1200}
+    form = {"__multipart__": [{"name": "model", "value": "w"}, file]}
+    words = "model: w\nfile: [a.wav audio/wav 1 kB (sha256 01234567)]"
+    assert asked(Request("POST", "/v1/audio/transcriptions", form)) == (Bubble("user", words),)
+
+
+def test_what_a_model_does_with_the_providers_tools() -> None:
+    output = [
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"query": "cats"}},
+        {"type": "mcp_call", "id": "mcp_1", "name": "roll", "arguments": '{"dice": 2}', "output": "7"},
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PNG},
+        {"type": "mcp_approval_request", "id": "mcpr_1", "name": "roll", "arguments": "{}"},
+    ]
+    assert list(said(Response({"output": output}))) == [
+        Bubble("assistant", "", (ToolCall("web_search", {"action": {"query": "cats"}}),)),
+        Bubble("assistant", "", (ToolCall("roll", {"dice": 2}),)),
+        Bubble("tool", "7"),
+        Bubble("assistant", "", (ToolCall("image_generation", {}),)),
+        Bubble("tool", A_PNG[10:]),
+        Bubble("assistant", "[mcp_approval_request mcpr_1 roll {}]"),
+    ]
 
 
 @given(JSON, st.booleans())

@@ -1,7 +1,9 @@
 """The pure parts of a refresh: its plan, its changes of requests, its estimate, a model's own variation, batches."""
 
 import json
+import re
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.errors import HarnessError
 from harness.recording.author import author
-from harness.recording.batches import answers_in, is_batchable, line_of
+from harness.recording.batches import answers_in, custom_id, is_batchable, line_of, together
 from harness.recording.bodies import request_body, sent_body
 from harness.recording.canonical import Canonicalizer
 from harness.recording.changes import Changes, parse_model, parse_value
@@ -19,7 +21,7 @@ from harness.recording.model import JSON_TYPE, MULTIPART, Exchange, Json, Reques
 from harness.recording.pairing import Match
 from harness.recording.prices import parse_prices
 from harness.recording.refresh import Names, plan
-from harness.recording.variation import variation
+from harness.recording.variation import one_in, variation
 from tests.recording.test_quoting import EXCHANGES, LAW, TURNS, assistant, chat, user
 
 PRICES = parse_prices({"m": {"input": 1, "output": 10}}, "prices")
@@ -259,6 +261,19 @@ def test_a_model_that_answers_as_before_never_differs_more_than_from_itself(text
     assert not variation(answers(*texts), answers(*texts), compared).is_larger
 
 
+@LAW
+@given(st.lists(st.text("abc ", max_size=6), min_size=3, max_size=5), st.data())
+def test_by_chance_a_difference_is_larger_no_more_often_than_told(texts: list[str], data: st.DataObject) -> None:
+    old = data.draw(st.integers(1, len(texts) - 1))
+    sides = [({*some}, {*range(len(texts))} - {*some}) for some in combinations(range(len(texts)), old)]
+    larger = [
+        variation(answers(*(texts[n] for n in one)), answers(*(texts[n] for n in two)), compared).is_larger
+        for one, two in sides
+    ]
+
+    assert sum(larger) * one_in(old, len(texts) - old) <= len(sides)
+
+
 # Batches.
 
 
@@ -282,9 +297,33 @@ def test_a_request_is_a_line_and_answers_are_lines() -> None:
     assert (found["two"].status, found["two"].error) == (0, "late")
 
 
+def test_anthropics_lines_and_answers() -> None:
+    asked = request(path="/anthropic/v1/messages", body={"model": "a", "max_tokens": 1, "messages": [user("\u2028")]})
+    [said] = json.loads(together([line_of("one", asked, "b")]))["requests"]
+    results = [
+        {"type": "succeeded", "message": {"id": "msg_1"}},
+        {"type": "errored", "error": {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}},
+        {"type": "expired"},
+    ]
+    found = answers_in("\n".join(json.dumps({"custom_id": f"{n}", "result": one}) for n, one in enumerate(results)))
+
+    assert said == {"custom_id": "one", "params": {"model": "b", "max_tokens": 1, "messages": [user("\u2028")]}}
+    assert [(one.status, one.error) for one in found.values()] == [(200, ""), (529, ""), (0, "it is expired")]
+    assert found["0"].body == {"id": "msg_1"}
+
+
+def test_the_custom_id_of_the_longest_name_is_one_for_anthropic() -> None:
+    names = {custom_id(f"{'0' * 64}-9999", part) for part in ("new/1", "new/2", "control/100")}
+
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in names)
+
+
 def test_what_can_be_asked_in_a_batch() -> None:
     assert is_batchable(request(body={"model": "m", "stream": True}))
     assert is_batchable(request(path="/v1/embeddings"))
+    assert is_batchable(request(path="/anthropic/v1/messages", body={"model": "m"}))
+    assert not is_batchable(request(path="/v1/messages", body={"model": "m", "stream": True}))
     assert not is_batchable(request(path="/v1/responses", body={"model": "m", "stream": True}))
     assert not is_batchable(request(path="/v1/images/generations"))
     assert not is_batchable(Request("GET", "/v1/models", {}))

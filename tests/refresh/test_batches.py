@@ -63,6 +63,7 @@ def test_what_a_batch_cannot_hold_is_asked_beside_it(tmp_path: Path) -> None:
         result = refresh(url, "--batch")
 
     assert (result.exit_code, api.asked, api.alone) == (0, 1, 1)
+    assert "1 recording asked one by one, at the full price" in result.stderr
 
 
 def test_models_go_into_batches_of_their_own_without_their_prefix(tmp_path: Path) -> None:
@@ -112,6 +113,89 @@ def test_an_upstream_without_batches_is_told(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "POST /v1/files answered 404" in result.stderr
+
+
+def test_a_batch_that_failed_is_not_waited_for_again(tmp_path: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", "t::rome")
+    with batch_upstream(echo, end="failed") as (api, url):
+        refresh(url, "--batch")
+        api.end = "completed"
+        result = refresh(url, "--batch")
+
+    assert (result.exit_code, len(api.batches)) == (0, 2), result.output
+
+
+def test_a_batch_that_is_gone_is_asked_anew(tmp_path: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", "t::rome")
+    row = {"prefix": "", "endpoint": "/v1/chat/completions", "mark": "file-9", "id": "batch_9"}
+    with batch_upstream(echo) as (api, url):
+        refresh(url, "--batch", "--retries", "0", "--into", "first")
+        [line] = api.batches["batch_0"]["lines"]
+        ledger = tmp_path / "second" / ".refresh" / "batches.json"
+        ledger.parent.mkdir(parents=True)
+        ledger.write_text(json.dumps([{**row, "names": [line["custom_id"]]}]))
+        result = refresh(url, "--batch", "--into", "second")
+
+    assert (result.exit_code, len(api.batches)) == (0, 2), result.output
+
+
+def blocks(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    text = f"{body['messages'][-1]['content']} again"
+    if text.startswith("bad"):
+        return 400, {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}
+    usage = {"input_tokens": 5, "output_tokens": 2}
+    return 200, {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "usage": usage,
+                 "stop_reason": "end_turn", "content": [{"type": "text", "text": text}]}  # fmt: skip
+
+
+def messages(tmp_path: Path) -> None:
+    """Recordings of Anthropic's messages."""
+    for word in ("rome", "oslo", "bad", "streamed"):
+        body = {"model": "claude", "max_tokens": 9, "messages": [user(word)], "stream": word == "streamed"}
+        status, said = blocks(body)
+        request = Request("POST", "/anthropic/v1/messages", body, f"t::{word}")
+        write(tmp_path / "recordings", Exchange(request, Response(said, status=status)))
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_messages_go_into_anthropics_batches(tmp_path: Path, lost: int) -> None:
+    messages(tmp_path)
+    with batch_upstream(blocks, lost=lost) as (api, url):
+        for number in range(3):
+            api.take([{"custom_id": f"{number}", "body": {"model": "another's"}}])
+        (tmp_path / "pyproject.toml").write_text(f'[tool.harness.upstreams.anthropic]\nbase_url = "{url}"\n')
+        first = refresh(url, "--batch", "--retries", "0", "--json")
+        result = refresh(url, "--batch", "--json") if lost else first
+
+    assert (first.exit_code, result.exit_code) == (2 if lost else 0, 0), result.output
+    # Streams are no batch's.
+    assert (len(api.batches), api.asked, api.alone) == (4, 3 + 3, 1)
+    assert json.loads(result.stdout)["summary"]["error"] == 0
+    assert len(list((tmp_path / "recordings-refreshed").glob("*.json"))) == 4
+
+
+def test_a_batch_whose_id_was_not_read_is_found_again(tmp_path: Path) -> None:
+    for word in ("rome", "oslo"):
+        record(tmp_path / "recordings", [user(word)], word, word)
+    with batch_upstream(echo, lost=1) as (api, url):
+        first = refresh(url, "--batch", "--retries", "0")
+        # Behind ours on the list, on another page of it.
+        api.batches |= {f"batch_{number}": {**api.batches["batch_0"], "id": f"batch_{number}", "input_file_id": "other"}
+                        for number in (1, 2, 3)}  # fmt: skip
+        result = refresh(url, "--batch")
+
+    assert (first.exit_code, result.exit_code) == (2, 0), result.output
+    assert (len(api.batches), api.asked) == (4, 2)
+    assert "batch_0: was begun by an earlier run" in result.stderr
+    assert texts(tmp_path / "recordings-refreshed") == ["oslo m", "rome m"]
+
+
+def test_within_a_run_a_batch_whose_id_was_not_read_is_found_too(tmp_path: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", "t::rome")
+    with batch_upstream(echo, lost=1) as (api, url):
+        result = refresh(url, "--batch")
+
+    assert (result.exit_code, len(api.batches), api.asked) == (0, 1, 1), result.output
 
 
 @pytest.mark.slow

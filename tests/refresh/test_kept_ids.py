@@ -67,6 +67,22 @@ def test_a_refresh_that_goes_on_knows_the_ids_of_what_was_answered(
     assert len(recordings(tmp_path / "new")) == 3
 
 
+def test_in_place_what_says_the_same_gets_the_ids_of_the_flow_that_is_new(tmp_path: Path) -> None:
+    """The conversation is as it was, what was said in it is not."""
+    with stateful() as upstream:
+        settings = Settings(mode=Mode.RECORD, recordings=tmp_path / "old", upstream=upstream.url, responses="upstream")
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="none") as api:
+            made = api.conversations.create()
+            api.responses.create(model="m", input="Hi", conversation=made.id)
+        upstream.says = "Good morning"
+        done = refresh(upstream.url, tmp_path / "old", "--into", tmp_path / "old")
+
+    assert done.exit_code == 0, done.output
+    ids = [recording["id_normalization_mapping"] for recording in recordings(tmp_path / "old").values()]
+    assert len(ids) == 2
+    assert {one[made.id] for one in ids} == {[name for name in upstream.objects if name.startswith("conv_")][-1]}
+
+
 def asked(upstream: StatefulUpstream) -> list[str]:
     """The responses that an upstream made."""
     return [name for name in upstream.objects if name.startswith("resp_")]

@@ -8,8 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import cli
+from harness.errors import RecordingError
 from harness.recording.model import MULTIPART, Exchange, Request, Response
+from harness.refresh import compared
 from harness.stores.directory import DirectoryStore
+from harness.stores.staging import Staging
 from tests.refresh.recorded import answered, assistant, completion, record, refresh, texts, user, write
 from tests.scripted_upstream import ScriptedUpstream, chunk, http, scripted, stream
 
@@ -77,6 +80,26 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path: Path, prices: Path)
     assert (told["requests"], told["input_tokens"], told["cost"]) == (2, 200, None)
     assert "a.wav" in told["left"][0]["reason"]
     assert not (tmp_path / "recordings-refreshed").exists()
+
+
+def test_later_turns_are_estimated_at_the_price_of_the_new_model(tmp_path: Path, prices: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", SCOPE)
+    record(tmp_path / "recordings", [user("rome"), assistant("Rome."), user("more")], "More.", SCOPE)
+    result = refresh("http://127.0.0.1:1/v1", "--dry-run", "--prices", prices, "--model", "m=n", "--unset", "sedd")
+
+    assert [line.split()[:3] for line in result.stdout.splitlines() if "/v1/chat" in line] == [
+        ["/v1/chat/completions", "n", "2"]
+    ]
+    assert "4.00 USD" in result.stdout
+    assert "no request has sedd: --unset changes nothing there" in result.stdout
+
+
+def test_files_may_be_a_pattern_that_no_shell_took_apart(tmp_path: Path) -> None:
+    for word in ("rome", "oslo"):
+        record(tmp_path / "recordings", [user(word)], word, word)
+    result = refresh("http://127.0.0.1:1/v1", "--dry-run", "recordings/*.json")
+
+    assert "2 recordings, 2 requests" in result.stdout, result.output
 
 
 def test_another_model_and_other_settings_in_place(tmp_path: Path) -> None:
@@ -198,6 +221,23 @@ def test_what_failed_is_asked_by_the_same_command_and_nothing_twice(tmp_path: Pa
     assert texts(tmp_path / "recordings-refreshed") == ["more m", "oslo m", "rome m"]
 
 
+def test_one_refresh_at_a_time_writes_to_a_directory(tmp_path: Path) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", "t::rome")
+    into = tmp_path / "recordings-refreshed"
+    with scripted(answered("Rome!")) as upstream:
+        with Staging(into).alone():
+            second = refresh(upstream.url)
+            dry = refresh(upstream.url, "--dry-run")
+            elsewhere = refresh(upstream.url, "--into", "elsewhere")
+        assert not into.exists()
+        third = refresh(upstream.url)
+
+    assert isinstance(second.exception, RecordingError)
+    assert second.exception.message == "Another refresh into recordings-refreshed is under way."
+    assert [dry.exit_code, elsewhere.exit_code, third.exit_code] == [0, 0, 0]
+    assert texts(into) == ["Rome!"]
+
+
 def test_of_a_test_all_is_replaced_or_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     record(folder, [user("rome")], "Rome.", "t::a")
@@ -249,6 +289,23 @@ def check(folder: Path) -> str:
     """What ``harness verify`` finds."""
     result = CliRunner().invoke(cli, ["verify", str(folder)])
     return "" if result.exit_code == 0 else result.output
+
+
+def test_interrupted_in_the_diff_it_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", SCOPE)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with scripted(reply=echo) as upstream:
+        with monkeypatch.context() as patched:
+            patched.setattr(compared, "compare_all", interrupted)
+            first = refresh(upstream.url)
+        second = refresh(upstream.url)
+        assert len(asked(upstream)) == 1
+
+    assert (first.exit_code, second.exit_code) == (130, 0)
+    assert "Interrupted. The same command goes on from there" in first.stderr
 
 
 def test_a_restart_asks_all_of_it_again(tmp_path: Path) -> None:
@@ -317,11 +374,33 @@ def test_asked_several_times_a_difference_is_measured_against_the_models_own(tmp
     own = {pair["test_id"]: pair.get("own_variation", False) for pair in found["pairs"]}
     assert own == {"t::a": False, "t::b": True}
     assert (
-        "larger than the variation of its own (4 old, 3 new answers)"
+        "larger than the variation of its own (4 old, 3 new answers: by chance at most 1 time in 35)"
         in found["pairs"][0]["remark"] + found["pairs"][1]["remark"]
     )
     assert result.exit_code == 1
     assert "1 difference larger than the model's own variation, 1 it shows against itself" in result.stderr
+
+
+def test_of_a_sequence_all_answers_are_of_one_model(tmp_path: Path) -> None:
+    for number, word in enumerate(("one", "two", "three"), 1):
+        record(tmp_path / "recordings", [user("Hi")], f"It is number {word}", SCOPE, number)
+    words = iter(["four", "five", "one", "two", "three", "six"])
+    with scripted(reply=lambda body: answered(f"It is number {next(words)}") if body else http(b"{}")) as upstream:
+        result = refresh(upstream.url, "--times", "2", "--jobs", "1", "--json")
+
+    pairs = json.loads(result.stdout)["pairs"]
+    remarks = {pair["remark"] for pair in pairs if pair["class"] != "equal"}
+    assert remarks == {"no larger than what either model shows against itself (3 old, 6 new answers)"}
+
+
+def test_with_few_answers_chance_is_told(tmp_path: Path) -> None:
+    for number in range(3):
+        record(tmp_path / "recordings", [user("Hi")], "It was", f"t::{number}")
+    with scripted(answered("It is")) as upstream:
+        result = refresh(upstream.url, "--times", "2")
+
+    assert "3 differences larger than the model's own variation, 0 it shows against itself" in result.stderr
+    assert "by chance up to 1.0 would be larger" in result.stderr
 
 
 def test_what_only_varies_fails_no_build(tmp_path: Path) -> None:
@@ -340,6 +419,8 @@ def test_what_only_varies_fails_no_build(tmp_path: Path) -> None:
         (["--json", "--markdown"], "choose one"),
         (["ffff"], "No recording of ffff"),
         (["--set", "temperature"], "has no value"),
+        (["--set", "temperature="], "--set 'temperature=\"\"'"),
+        (["--model", "m=a", "--model", "m=b"], "--model m=a and m=b"),
         (["absent.json"], "absent.json is not there"),
     ],
 )

@@ -252,6 +252,31 @@ def test_an_id_that_is_no_more_is_the_upstreams_error_with_a_way_out(tmp_path: P
     assert run(ask, tmp_path, Mode.REPLAY) == [made]
 
 
+def test_a_flow_of_which_something_is_new_has_the_ids_of_one_run(tmp_path: Path) -> None:
+    """Else whoever goes on is in the conversation of the first run, which has not heard the second one's answer."""
+
+    def talk(api: OpenAI, turns: int = 1) -> Seen:
+        made, _another = api.conversations.create(), api.conversations.create(metadata={"a": "b"})
+        return [api.responses.create(model="m", input=f"{turn}", conversation=made.id).id for turn in range(turns)]
+
+    def files() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    with stateful() as upstream:
+        run(talk, tmp_path, Mode.RECORD, upstream)
+        before = files()
+        run(talk, tmp_path, Mode.RECORD, upstream)
+        assert files() == before
+        upstream.says = "Hello to you"
+        run(talk, tmp_path, Mode.RECORD, upstream)
+        run(lambda api: talk(api, 2), tmp_path, Mode.RECORD_IF_MISSING, upstream)
+        asked = [body["conversation"] for _, path, body in upstream.asked if path == "/v1/responses"]
+    changed = {name for name, data in files().items() if data != before.get(name)}
+    assert (len(asked), asked[3]) == (4, asked[2])
+    # The first turn, its conversation, the second turn; the other conversation is as it was.
+    assert (len(before), len(changed)) == (3, 3)
+
+
 def test_what_a_recording_deleted_may_be_gone(tmp_path: Path) -> None:
     def ask(api: OpenAI) -> Seen:
         made = api.conversations.create()

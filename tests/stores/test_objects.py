@@ -111,6 +111,12 @@ def test_what_says_the_same_stays(opened: Open) -> None:
     assert opened(keep_equal=False).save(author(request("a"), "one"), name)
 
 
+def test_of_what_stays_the_upstreams_ids_may_be_renewed(opened: Open) -> None:
+    name = saved(opened(), "a", "one")
+    opened().renew(name, {"conv_1": "conv_theirs"})
+    assert (said(opened("mine"), name), opened("mine").load(name).ids) == ("one", {"conv_1": "conv_theirs"})
+
+
 def test_a_sequence_is_replaced_as_a_whole(opened: Open) -> None:
     first = opened()
     names = [saved(first, "a", str(number), number) for number in (1, 2, 3)]
