@@ -91,9 +91,10 @@ def models(config: pytest.Config) -> list[str]:
 
 
 def as_flags(config: pytest.Config) -> str:
-    """The flags without which a run would not have the same tests."""
+    """The flags without which a run would not have the same tests, or not keep the same traffic in recordings."""
     given = {name: config.getoption(f"--harness-{name}") for name in ("models", "setup")}
-    return " ".join(f"--harness-{name}={shlex.quote(value)}" for name, value in given.items() if value is not None)
+    flags = [f"--harness-{name}={shlex.quote(value)}" for name, value in given.items() if value is not None]
+    return " ".join([*flags, *(["--harness-vcr"] if config.getoption("--harness-vcr") else [])])
 
 
 def load(config: pytest.Config, chosen: "Setup") -> "Settings":

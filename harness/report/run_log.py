@@ -11,6 +11,14 @@ from harness.recording.near_miss import record_tests_command
 _ALWAYS_COUNTED = ("replayed", "recorded", "missed")
 """Outcomes that are told of even when there are none of them."""
 
+BY_PLACE = "replayed by place"
+"""The outcome of a request that got another one's answer, as vcrpy gives it: that of its place in its test."""
+
+BY_PLACE_MEANS = (
+    "Replayed by place: not what was recorded, and the next recording of the test answered, as match_on says.\n"
+    'Such requests are missed with "body" in match_on, or with strict.'
+)
+
 _GONE = "removed"
 """The outcome that is no request: a recording that was left over of a longer sequence."""
 
@@ -37,7 +45,8 @@ class Asked:
     """One request. ``test`` is the node id of the test that made it, ``where`` the directory of its recordings.
 
     ``outcome`` is the journal's word. ``recording`` is the name of what answered or was written; ``error`` says why
-    there is none and ``hint`` what to do, and ``details`` are a miss's as JSON.
+    there is none and ``hint`` what to do; ``flag`` is what a command needs besides that records it. ``details`` are a
+    miss's as JSON. What was replayed by place ``differs`` from what answered, as lines, and has its details too.
     """
 
     outcome: str
@@ -50,6 +59,8 @@ class Asked:
     hint: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     test: str | None = None
+    flag: str = ""
+    differs: Sequence[str] = ()
 
     @property
     def who(self) -> str:
@@ -108,6 +119,12 @@ class RunLog:
     def missed(self) -> list[Asked]:
         return [one for one in self.failures() if one.outcome == "missed"]
 
+    def by_place(self) -> list[Asked]:
+        """The requests that another one's answer stood in for, those of one test after the other; equal ones once."""
+        found = (one for one in self.asked if one.outcome == BY_PLACE)
+        told = {(one.who, one.recording, tuple(one.differs)): one for one in found}
+        return sorted(told.values(), key=lambda one: one.who)
+
     def removed(self) -> list[str]:
         """The recordings that went as what was left over of a longer sequence."""
         return sorted({one.recording for one in self.asked if one.outcome == _GONE and one.recording})
@@ -124,7 +141,8 @@ class RunLog:
             return None
         if None in tests:
             return self.record_command
-        return " ".join(filter(None, (record_tests_command(dict.fromkeys(filter(None, tests))), self.flags)))
+        command = record_tests_command(dict.fromkeys(filter(None, tests)), (one.flag for one in missed))
+        return " ".join(filter(None, (command, self.flags)))
 
     def of(self, test: str) -> list[Asked]:
         return [one for one in self.asked if one.test == test]
