@@ -30,7 +30,7 @@ from vcr.request import Request as VcrRequest
 from harness.errors import RecordingError
 from harness.recording.asking_order import in_asking_order
 from harness.recording.canonical import Canonicalizer
-from harness.recording.cassette_names import is_of, scope_in
+from harness.recording.cassette_names import is_in, scope_in
 from harness.recording.http_exchange import exchange_of, http_of
 from harness.recording.key import key, recording_name
 from harness.recording.model import Exchange
@@ -117,7 +117,7 @@ class RecordingsPersister:
 
     def load_cassette(self, cassette_path: Any, serializer: Any) -> tuple[Any, ...]:
         """The scope's recordings, then what is in the cassette. Raises CassetteNotFoundError when there is neither."""
-        recordings = list(self._recordings(_scope(cassette_path, self.bridge.test)))
+        recordings = list(self._recordings(_path(cassette_path)))
         self._loaded = [request.name for request, _ in recordings]
         if self.bridge.rewrites:
             recordings = []
@@ -136,9 +136,9 @@ class RecordingsPersister:
             *metadata,
         )
 
-    def _recordings(self, scope: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
-        store = self.bridge.store
-        found = {entry.name: store.load(entry.name) for entry in store.entries() if is_of(entry.scope, scope)}
+    def _recordings(self, cassette: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
+        store, test = self.bridge.store, self.bridge.test
+        found = {entry.name: store.load(entry.name) for entry in store.entries() if is_in(entry.scope, cassette, test)}
         for name in in_asking_order(found):
             exchange = found[name]
             try:
@@ -151,7 +151,7 @@ class RecordingsPersister:
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
-        scope, rest, new = _scope(cassette_path, self.bridge.test), [], []
+        scope, rest, new = scope_in(_path(cassette_path), self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
                 continue
@@ -212,5 +212,5 @@ def _bare(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _scope(cassette_path: Any, test: str) -> str:
-    return scope_in(os.fspath(cassette_path).replace(os.sep, "/"), test)
+def _path(cassette_path: Any) -> str:
+    return str(os.fspath(cassette_path)).replace(os.sep, "/")

@@ -62,7 +62,7 @@ def use(tmp_path: Path, heard: Heard) -> Callable[..., Any]:
     def use(mode: str, *, config: dict[str, Any] | None = None, rules: Any = (), **choices: Any) -> Any:
         canonicalizer = Canonicalizer(rules=rules)
         store = DirectoryStore(tmp_path / "recordings", canonicalizer)
-        recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"), record_mode=mode)
+        recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes" / "test_a"), record_mode=mode)
         for name, matcher in choices.pop("matchers", {}).items():
             recorder.register_matcher(name, matcher)
         recorder.register_persister(choices.pop("persister", recorder.persister))
@@ -85,7 +85,7 @@ def recordings(tmp_path: Path) -> dict[str, tuple[str, str]]:
 
 def cassette(tmp_path: Path) -> list[str]:
     """The URLs in the cassette; none where there is no file."""
-    path = tmp_path / "cassettes" / "test_it[a-b].yaml"
+    path = tmp_path / "cassettes" / "test_a" / "test_it[a-b].yaml"
     return [one["request"]["uri"] for one in yaml.safe_load(path.read_text())["interactions"]] if path.exists() else []
 
 
@@ -179,14 +179,15 @@ def test_recordings_stay_in_their_folder(
 def test_what_a_cassette_has_already_stays_there_and_answers(
     use: Callable[..., Any], there: Provider, tmp_path: Path
 ) -> None:
-    plain = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"))
+    plain = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes" / "test_a"))
     with plain.use_cassette("test_it[a-b].yaml"):
         there.ask("old")
-    before = (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes()
+    path = tmp_path / "cassettes" / "test_a" / "test_it[a-b].yaml"
+    before = path.read_bytes()
 
     with use("new_episodes"):
         assert [there.ask("old"), there.ask("new")] == ["old: 1", "new: 2"]
-    assert (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes() == before
+    assert path.read_bytes() == before
     with use("none"):
         assert [there.ask("new"), there.ask("old")] == ["new: 2", "old: 1"]
 
