@@ -10,14 +10,14 @@ from functools import partial
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
-from harness.errors import BrokenOff, HarnessError, RecordingError, RecordingNotFound
+from harness.errors import BrokenOff, HarnessError, RecordingError
 from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.key import key, key_of_clean
 from harness.recording.lookup import Reach, nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
-from harness.recording.near_miss import miss_error, near_miss
+from harness.recording.near_miss import miss_error
 from harness.recording.placeholders import put_back
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.stores.protocol import RecordingStore
@@ -26,9 +26,6 @@ _PREPARED_BYTES = 64 * 1024 * 1024
 
 _SOON = 0.005
 """Seconds. Whoever wants an answer at once waits no longer for another's: that one may be reading a whole directory."""
-
-_LIKELY = 50
-"""How many recordings are compared with a request that none answers: those that look most like it."""
 
 _WITHOUT_BODY = (204, 304)
 """RFC 9110, section 6.4.1: what is written of these is HTTP's matter, whatever is recorded."""
@@ -86,7 +83,7 @@ class ReplayBackend:
         answer = self.find(call)
         if answer is None:
             written = self._written(call)
-            miss = self._miss(written)
+            miss = miss_error(written, self._store, self._canonicalizer)
             self._journal.write(Line(Outcome.MISSED, call.scope, written.path, written.model, error=miss))
             raise miss
         answer.again = partial(self._again, _digest(call), call)
@@ -227,19 +224,6 @@ class ReplayBackend:
         old = self._known.pop(digest, None)
         self._known_bytes -= old.size if old else 0
         self._known[digest] = known
-
-    def _miss(self, request: Request) -> RecordingNotFound:
-        entries = self._store.entries()
-        likely = self._store.nearest(request, _LIKELY)
-        return miss_error(
-            request,
-            key=key_of_clean(request),
-            where=self._store.where,
-            entries=entries,
-            nearest=near_miss(request, likely, self._canonicalizer),
-            broken=self._store.broken(),
-            upstreams=self._canonicalizer.upstreams,
-        )
 
     async def models(self, call: Call) -> Answer:
         """Every model that a recorded listing names; where none was recorded, those that recordings answer for."""

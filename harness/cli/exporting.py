@@ -35,8 +35,9 @@ def export_command() -> None:
 def cassettes(context: click.Context, place: str | None, into: Path, form: str, overwrite: bool) -> None:
     """Make vcrpy's cassettes of the recordings in DIR (default: the project's): one for each test.
 
-    They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. A recording does not say
-    when it was asked for: within a cassette shorter requests come first. Let vcrpy look at bodies, too (match_on).
+    They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. What came from a
+    cassette is in its order there. Other recordings do not say when they were asked for: of these shorter requests come
+    first; let vcrpy look at bodies, too (match_on).
 
     \b
     Example:
@@ -76,16 +77,18 @@ def _write(path: Path, store: "RecordingStore", entries: "Iterable[Entry]", tall
     from harness.stores.new_files import write_new
     from harness.vcr_bridge import cassette_bytes
 
-    exchanges = []
-    for entry in in_asking_order(entries):
+    found, crossed = {}, {}
+    for entry in entries:
         try:
-            exchanges.append(http_of(store.load(entry.name)))
+            found[entry.name] = store.load(entry.name)
+            crossed[entry.name] = http_of(found[entry.name])
         except RecordingError as error:
             tally.skipped.append(Skipped(f"{store.where}/{entry.name}.json", error.message, error.hint))
-    if not exchanges:
+    if not crossed:
         return
+    in_order = [crossed[name] for name in in_asking_order(found) if name in crossed]
     try:
-        data = cassette_bytes(exchanges, as_json=path.suffix == ".json")
+        data = cassette_bytes(in_order, as_json=path.suffix == ".json")
     except RecordingError as error:
         tally.skipped.append(Skipped(str(path), error.message, error.hint))
         return

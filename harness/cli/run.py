@@ -120,7 +120,7 @@ def _log(parts: "Parts", scope: str | None, command: tuple[str, ...]) -> "RunLog
     where = str(parts.settings.recordings)
     return RunLog(
         parts.settings.modes,
-        lambda _: f"OPENAI_API_KEY=… {_again(command, scope, '--mode', 'record-if-missing')}",
+        lambda *_: f"OPENAI_API_KEY=… {_again(command, scope, '--mode', 'record-if-missing')}",
         asked=[asked(line, where) for line in parts.journal.lines],
     )
 

@@ -13,6 +13,7 @@ import pytest
 
 from harness import ambient
 from harness.pytest_plugin import options
+from harness.pytest_plugin.bridged import PytestVcr
 from harness.pytest_plugin.ending import ENDED, WORKERS, end, told
 from harness.pytest_plugin.fixtures import (
     _harness_use,
@@ -47,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER_LINE)
     run = config.stash[RUN] = Run(config, ambient.find)
     ambient.find = run.surroundings
+    if config.pluginmanager.hasplugin("pytest_vcr") or config.pluginmanager.hasplugin("vcr"):
+        config.pluginmanager.register(PytestVcr())
     if options.is_asked(config):
         _check(run)
 
@@ -160,15 +163,7 @@ def pytest_fixture_setup(
 @pytest.hookimpl(optionalhook=True, trylast=True)
 def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
     """Behind what a project does in this hook of pytest-recording's: its own persister goes on to have the rest."""
-    from harness.errors import HarnessError
-
-    try:
-        config.stash[RUN].bridge(vcr)
-    except HarnessError as error:
-        wrong = str(error)
-    else:
-        return
-    pytest.fail(f"harness: {wrong}", pytrace=False)
+    config.stash[RUN].bridge(vcr)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -181,8 +176,6 @@ def pytest_runtest_makereport(
         from harness.report.run_junit import properties
 
         item.user_properties += properties(run.asked_by(item.nodeid))
-    if call.when == "call":
-        run.note_played(item)
     report = yield
     if report.failed and run.is_used:
         run.abandon(item.nodeid)

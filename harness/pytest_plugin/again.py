@@ -19,12 +19,15 @@ _ALONE = (
 """What a run was given without which another one would not find the same tests, or record elsewhere."""
 
 
-def record_command(config: pytest.Config, tests: Iterable[str]) -> str:
-    """What to type where this run was begun; without tests, all of the suite runs again."""
+def record_command(config: pytest.Config, tests: Iterable[str], flags: Iterable[str] = ("",)) -> str:
+    """What to type where this run was begun; without tests, all of the suite runs again.
+
+    ``flags`` are those by which the tests record, an empty one where it is the harness's mode.
+    """
     from harness.recording.near_miss import record_tests_command
 
     named = [_from_here(config, test) for test in tests]
-    return record_tests_command(named, _program(config), carried(config.invocation_params.args))
+    return record_tests_command(named, _program(config), carried(config.invocation_params.args), flags)
 
 
 def _from_here(config: pytest.Config, test: str) -> str:

@@ -1,17 +1,24 @@
-"""Tests of pytest-recording's whose model traffic is in recordings: each gets a bridge, and is part of the report."""
+"""Tests of vcrpy's plugins whose model traffic is in recordings: each gets a bridge, and is part of the report."""
 
-from dataclasses import replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.pytest_plugin.again import record_command
+
 if TYPE_CHECKING:
+    from harness.errors import RecordingNotFound
     from harness.recording.model import Request
+    from harness.recording.near_miss import NearMiss
     from harness.report.run_log import Asked
     from harness.settings import Settings
     from harness.stores.protocol import RecordingStore
+    from harness.vcr_bridge import Bridge
 
 _REWRITE = "rewrite"
+"""The record mode that pytest-recording knows beside vcrpy's."""
 
 
 class Bridged:
@@ -27,33 +34,29 @@ class Bridged:
         self._opened: list[tuple[Settings, RecordingStore]] = []
         self.failed: set[str] = set()
 
-    def begin(self, vcr: Any, item: pytest.Item, settings: "Settings", scope: str) -> None:
-        """Put the bridge between a test's cassette and its recordings. Raises HarnessError."""
+    def begin(self, item: pytest.Item, settings: "Settings", scope: str, mode: str) -> "Bridge":
+        """The bridge between a test's cassette and its recordings. Raises HarnessError."""
         from harness.vcr_bridge import Bridge
         from harness.wiring import canonicalizer_of, redactor_of
 
         store = self._store(settings)
+        rewrites = _rewrites(item)
         self.scopes[item.nodeid] = scope
         self.stores[str(settings.recordings)] = store
-        mode = record_mode_of(item)
-        self.modes[f"vcr {mode}"] = None
+        self.modes[f"vcr {_REWRITE if rewrites else mode}"] = None
         self.failed.discard(item.nodeid)
-
-        def recorded(name: str, request: "Request", is_new: bool) -> None:  # noqa: FBT001 - as the bridge calls it
-            self._note("recorded" if is_new else "unchanged", name, request, item.nodeid, settings)
-
-        Bridge(
+        return Bridge(
             store,
             canonicalizer_of(settings),
             redactor_of(settings),
             scope,
+            _Listener(self, item.config, item.nodeid, scope, str(settings.recordings), _recording_flag(item)),
             strict=settings.strict,
             record_errors=settings.record_errors,
             hosts=settings.upstream_hosts,
-            rewrites=mode == _REWRITE,
+            rewrites=rewrites,
             has_passed=lambda: item.nodeid not in self.failed,
-            recorded=recorded,
-        ).install(vcr)
+        )
 
     def _store(self, settings: "Settings") -> "RecordingStore":
         from harness.settings import Mode
@@ -68,27 +71,69 @@ class Bridged:
         self._opened.append((wanted, store))
         return store
 
-    def played(self, item: pytest.Item, settings: "Settings") -> None:
-        """Note what answered a test that has just been called."""
-        from harness.vcr_bridge import played
 
-        cassette = getattr(item, "funcargs", {}).get("vcr")
-        for name, request in [] if cassette is None else played(cassette):
-            self._note("replayed", name, request, item.nodeid, settings)
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Notes what became of one test's requests. ``flag`` records what they miss."""
 
-    def _note(self, outcome: str, name: str, request: "Request", test: str, settings: "Settings") -> None:
+    bridged: Bridged
+    config: pytest.Config
+    test: str
+    scope: str
+    where: str
+    flag: str
+
+    def replayed(self, name: str, request: "Request", by_place: "NearMiss | None") -> None:
+        if by_place is None:
+            self._note("replayed", request, name)
+        else:
+            from harness.report.run_log import BY_PLACE
+
+            details = {"nearest": by_place.as_json()}
+            self._note(BY_PLACE, request, name, differs=by_place.lines(), details=details)
+
+    def recorded(self, name: str, request: "Request", *, is_new: bool) -> None:
+        self._note("recorded" if is_new else "unchanged", request, name)
+
+    def missed(self, request: "Request", error: "RecordingNotFound") -> None:
+        hint = f"Record it:  {record_command(self.config, [self.test], [self.flag])}"
+        self._note("missed", request, error=error.message, hint=hint, details=dict(error.details), flag=self.flag)
+
+    def _note(self, outcome: str, request: "Request", name: str | None = None, **more: Any) -> None:
         from harness.report.run_log import Asked
 
-        where = str(settings.recordings)
-        self.asked.append(Asked(outcome, self.scopes[test], request.path, request.model, where, name, test=test))
+        asked = Asked(outcome, self.scope, request.path, request.model, self.where, name, test=self.test, **more)
+        self.bridged.asked.append(asked)
 
 
-def record_mode_of(item: pytest.Item) -> str:
-    """Vcrpy's record mode for a test, found as pytest-recording finds it: marker, ``vcr_config``, flag, ``none``."""
+def _rewrites(item: pytest.Item) -> bool:
+    """Whether a test's record mode is pytest-recording's own: of its marker, ``vcr_config``, or the flag."""
+    if not item.config.pluginmanager.hasplugin("recording"):
+        return False
     request: Any = item._request  # type: ignore[attr-defined] # noqa: SLF001 - an item has no other door to its fixtures
     merged = dict(request.getfixturevalue("vcr_config"))
     for marker in reversed(list(item.iter_markers("vcr"))):
         merged |= marker.kwargs
-    return str(
-        getattr(merged.get("record_mode"), "value", merged.get("record_mode")) or request.getfixturevalue("record_mode")
-    )
+    return str(merged.get("record_mode") or request.getfixturevalue("record_mode")) == _REWRITE
+
+
+def _recording_flag(item: pytest.Item) -> str:
+    """The flag by which a test records what it misses."""
+    is_ours = item.config.pluginmanager.hasplugin("recording")
+    return "--record-mode=new_episodes" if is_ours else "--vcr-record=new_episodes"
+
+
+class PytestVcr:
+    """A plugin for runs with pytest-vcr, which has no hook: its fixture ``vcr`` makes the ``vcr.VCR`` of a module."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        from harness.pytest_plugin.run import run_of
+
+        vcr = yield
+        # A project may hand on the same one from a fixture of its own by this name.
+        if fixturedef.argname == "vcr" and fixturedef.func.__module__ == "pytest_vcr":
+            run_of(request.config).bridge(vcr)
+        return vcr

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.report.run_log import Asked, RunLog
     from harness.running import ServerThread
     from harness.settings import Settings
+    from harness.vcr_bridge import Bridge
 
 RUN: pytest.StashKey["Run"] = pytest.StashKey()
 
@@ -186,21 +187,33 @@ class Run:
         return Surroundings(server, scope)
 
     def bridge(self, vcr: Any) -> None:
-        """Let the test that runs now have its model traffic in recordings, if the project wants that.
+        """Let tests that use cassettes of a ``vcr.VCR`` have their model traffic in recordings, if they want that."""
+        if self._bridged_settings() is not None:
+            from harness.vcr_bridge import install
 
-        Raises HarnessError.
-        """
+            install(vcr, self._bridge)
+
+    def _bridge(self, mode: str) -> "Bridge | None":
+        """The bridge of the test that runs now, in one of vcrpy's record modes."""
+        settings, item = self._bridged_settings(), self.moment.item
+        if settings is None or item is None:
+            return None
+        return self.bridged.begin(item, settings, str(marked(item).get("scope") or item.nodeid), mode)
+
+    def _bridged_settings(self) -> "Settings | None":
+        """The settings of the test that runs now, if it wants its cassettes bridged. Fails it of wrong ones."""
+        from harness.errors import HarnessError
+
         item: Any = self.moment.item
         if item is None or not hasattr(item, "_request"):
-            return
-        settings = self.settings_of(item, item._request.getfixturevalue("harness_settings"))  # noqa: SLF001 - as above
-        if settings.vcr:
-            self.bridged.begin(vcr, item, settings, str(marked(item).get("scope") or item.nodeid))
-
-    def note_played(self, item: pytest.Item) -> None:
-        """A test of pytest-recording's was called: which recordings answered it."""
-        if item.nodeid in self.bridged.scopes:
-            self.bridged.played(item, self.settings_of(item, self.settings))
+            return None
+        try:
+            settings = self.settings_of(item, item._request.getfixturevalue("harness_settings"))  # noqa: SLF001 - as above
+        except HarnessError as error:
+            wrong = str(error)
+        else:
+            return settings if settings.vcr else None
+        pytest.fail(f"harness: {wrong}", pytrace=False)
 
     def end(self) -> None:
         """Close every server; what is being recorded is finished first."""

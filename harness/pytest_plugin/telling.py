@@ -72,7 +72,8 @@ def _error(miss: "Asked", item: pytest.Item) -> "HarnessError":
     """The miss itself. One that is of no single test is recorded by the test that came by it."""
     from harness.errors import RecordingNotFound
 
-    return RecordingNotFound(miss.error or "", hint=f"Record it:  {record_command(item.config, [item.nodeid])}")
+    command = record_command(item.config, [item.nodeid], [miss.flag])
+    return RecordingNotFound(miss.error or "", hint=f"Record it:  {command}")
 
 
 def _tells(error: BaseException, miss: "Asked") -> bool:

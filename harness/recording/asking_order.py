@@ -1,18 +1,23 @@
 """In which order the recordings of one test were asked for, as far as they tell."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from harness.recording.lookup import Entry
+from harness.recording.key import parse_stem
+from harness.recording.model import Exchange
 
 
-def in_asking_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Entries of one scope: of a dialogue the shorter requests first, which the longer ones go on from.
+def in_asking_order(exchanges: Mapping[str, Exchange]) -> list[str]:
+    """The names of one scope's recordings in order: by the positions that they have, those without one behind them.
 
-    A file does not say when it was written. Identical requests keep the order of their sequence.
+    Of these the shorter requests come first: in a dialogue the longer ones go on from them. Identical requests keep the
+    order of their sequence.
     """
-    return sorted(entries, key=lambda entry: (_length(entry), entry.base, entry.number))
 
+    def place(name: str) -> tuple[bool, int, int, str, int]:
+        exchange = exchanges[name]
+        known = exchange.position is not None
+        length = 0 if known else len(json.dumps(exchange.request.body))
+        return not known, exchange.position or 0, length, *parse_stem(name)
 
-def _length(entry: Entry) -> int:
-    return len(json.dumps(entry.request.body))
+    return sorted(exchanges, key=place)

@@ -69,6 +69,23 @@ def scope_in(cassette: str, test: str) -> str:
     return "::".join([file, *names_in(stem)])
 
 
+def is_in(scope: str | None, cassette: str, test: str) -> bool:
+    """Whether recordings of a scope are those that a test has in a cassette.
+
+    In pytest-vcr's layout (one folder for all modules) the tests of any module beside it may name the same cassette.
+    """
+    meant = scope_in(cassette, test)
+    if scope is None or is_of(scope, meant):
+        return is_of(scope, meant)
+    folder = cassette.rpartition("/")[0]
+    return folder.rpartition("/")[2] == FOLDER and "::" in scope and _without_module(scope) == _without_module(meant)
+
+
+def _without_module(scope: str) -> tuple[str, str]:
+    folder, _, stem = cassette_of(scope).rpartition("/")
+    return folder.rpartition("/")[0], stem
+
+
 def names_in(stem: str) -> list[str]:
     """The names in a cassette's: a class and a test, or a test alone, the parameter with it."""
     test, bracket, parameter = stem.partition("[")

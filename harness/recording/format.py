@@ -83,7 +83,12 @@ def to_exchange(document: Document) -> Exchange:
         provider=provider,
         metadata=request.get("provider_metadata"),
         ids=_texts(document, "id_normalization_mapping"),
+        position=_number(document.get("position")),
     )
+
+
+def _number(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _broken(what: str) -> RecordingError:
@@ -185,12 +190,13 @@ def to_document(exchange: Exchange) -> Document:
         written["media_type"] = request.media_type
     if exchange.metadata:
         written["provider_metadata"] = exchange.metadata
-    return {
+    document = {
         "test_id": request.scope,
         "request": written,
         "response": _written_response(endpoint, exchange.response) | _beside(exchange.response),
         "id_normalization_mapping": dict(exchange.ids),
     }
+    return document if exchange.position is None else {**document, "position": exchange.position}
 
 
 def file_url(provider: str, path: str) -> str:

@@ -61,7 +61,7 @@ class Reach(Enum):
 def select(request: Request, candidates: Iterable[Entry], reach: Reach = Reach.EVERYWHERE) -> list[Entry]:
     """The sequence that answers ``request``, in order, from entries that share its fingerprint; empty for none.
 
-    First the request's own scope, in a cassette's spelling as well; then, unless it alone is in reach, what is shared, the
+    First the request's own scope, in a cassette's spelling as well; then, where ``reach`` is wider, what is shared, the
     same test with another parameter or none, any other scope. Among several, the one whose raw request differs in the
     fewest places wins, then the lower name.
     """

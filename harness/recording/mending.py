@@ -7,7 +7,7 @@ from harness.recording.format import Document
 from harness.recording.model import Json
 from harness.recording.redact import Redactor
 
-_DOCUMENT = ("test_id", "request", "response", "id_normalization_mapping")
+_DOCUMENT = ("test_id", "request", "response", "id_normalization_mapping", "position")
 _REQUEST = ("test_id", "method", "url", "headers", "body", "endpoint", "model", "media_type", "provider_metadata")
 _RAW_REQUEST = ("test_id", "url", "method", "payload")
 """The order of OGX's exchanges over plain HTTP clients."""

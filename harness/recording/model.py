@@ -85,7 +85,9 @@ class Exchange:
     """One request with its response.
 
     ``provider`` is the scheme and host that answered (``https://api.openai.com``); ``metadata`` goes into the file's
-    ``provider_metadata``, ``ids`` (normalized id to the upstream's) into its ``id_normalization_mapping``.
+    ``provider_metadata``, ``ids`` (normalized id to the upstream's) into its ``id_normalization_mapping``. ``position``
+    says which of its scope's requests this one was, counted from 1, where that is known: of what was recorded one after
+    the other.
     """
 
     request: Request
@@ -93,3 +95,4 @@ class Exchange:
     provider: str = "https://api.openai.com"
     metadata: dict[str, Json] | None = None
     ids: Mapping[str, str] = field(default_factory=dict)
+    position: int | None = None

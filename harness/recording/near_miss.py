@@ -6,13 +6,18 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.errors import RecordingNotFound
 from harness.recording import mcp
 from harness.recording.canonical import Canonicalizer, bare_model, endpoint_of
+from harness.recording.key import key_of_clean
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
 from harness.recording.places import ABSENT, Place, places
+
+_LIKELY = 50
+"""How many recordings are compared with a request that none answers: those that look most like it."""
 
 _SHOWN_PLACES = 5
 _SHOWN_TEXT = 60
@@ -77,25 +82,29 @@ def _likeness(found: Sequence[Place]) -> float:
     return sum(ratios)
 
 
-def miss_error(
-    request: Request,
-    *,
-    key: str,
-    where: str,
-    entries: Sequence[Entry],
-    nearest: NearMiss | None,
-    broken: Sequence[str] = (),
-    upstreams: Sequence[str] = (),
-) -> RecordingNotFound:
+class Searched(Protocol):
+    """Where an answer was looked for: a store (``harness.stores.protocol``), as far as a miss tells of it."""
+
+    where: str
+
+    def entries(self) -> Sequence[Entry]: ...
+
+    def nearest(self, request: Request, at_most: int) -> Sequence[Entry]: ...
+
+    def broken(self) -> Sequence[str]: ...
+
+
+def miss_error(request: Request, store: Searched, canonicalizer: Canonicalizer) -> RecordingNotFound:
     """The error of a miss: what was asked, where it was looked for, the near miss, and the command that records it.
 
-    ``where`` is the recordings' directory as the user wrote it, ``broken`` are files there that could not be read,
-    ``upstreams`` the prefixes that a model's name may have.
+    The request has no secrets. One more line names files of the store that could not be read.
     """
+    key, upstreams, entries, broken = key_of_clean(request), canonicalizer.upstreams, store.entries(), store.broken()
+    nearest = near_miss(request, store.nearest(request, _LIKELY), canonicalizer)
     what = f"model {request.model}" if request.model else mcp.named(request)
     lines = [
         f"No recording for {request.method} {request.path}{f' ({what})' if what else ''}, key {key[:12]}.",
-        f"Looked in {where}: {_count(len(entries), 'recording')}, {_alike(request, entries, upstreams)}, "
+        f"Looked in {store.where}: {_count(len(entries), 'recording')}, {_alike(request, entries, upstreams)}, "
         + (f"scope {request.scope}." if request.scope else "no scope."),
     ]
     if nearest is not None:
@@ -132,10 +141,17 @@ def live_command(request: Request) -> str | None:
     )
 
 
-def record_tests_command(scopes: Iterable[str], program: str = "pytest", flags: str = "") -> str:
-    """The command that records what these tests miss, and nothing else; ``flags`` as a shell takes them."""
-    quoted = map(_quoted, scopes)
-    return " ".join(["HARNESS_MODE=record-if-missing OPENAI_API_KEY=…", program, *quoted, *filter(None, (flags,))])
+def record_tests_command(
+    tests: Iterable[str], program: str = "pytest", carried: str = "", flags: Iterable[str] = ("",)
+) -> str:
+    """The command that records what these tests miss, and nothing else.
+
+    ``carried`` are arguments that the run had, as a shell takes them. ``flags`` are those by which the tests record: of
+    another plugin, or an empty one for the harness's own mode.
+    """
+    given = list(dict.fromkeys(flags))
+    mode = ["HARNESS_MODE=record-if-missing"] if "" in given else []
+    return " ".join([*mode, f"OPENAI_API_KEY=… {program}", *filter(None, (*given, *map(_quoted, tests), carried))])
 
 
 def _quoted(scope: str) -> str:

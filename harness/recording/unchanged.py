@@ -26,10 +26,12 @@ def is_unchanged(old: Exchange, new: Exchange) -> bool:
     """Whether ``old`` can stay where ``new`` was recorded: whoever replays it is told the same.
 
     Who asked and who answered, the status, texts, structure and usage must be equal, and so must every id that a client
-    may quote. Times, padding, the cuts of chunks and the order of keys may differ.
+    may quote, and the position, where the new one says it. Times, padding, the cuts of chunks and the order of keys may
+    differ.
     """
     return (
         _asked(old) == _asked(new)
+        and new.position in (None, old.position)
         and _outside(old.response) == _outside(new.response)
         and not differences(old, new)
         and list(_quoted(_said(old.response))) == list(_quoted(_said(new.response)))

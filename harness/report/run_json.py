@@ -7,7 +7,10 @@ from harness.report.run_log import RunLog
 
 
 def render(log: RunLog) -> str:
-    """``mode``, ``counts``, ``requests``, ``misses`` (each with its near miss), ``command``, ``tests``, ``unused``."""
+    """``mode``, ``counts``, ``requests``, ``command``, ``tests``, ``unused``.
+
+    ``misses`` each have their near miss, requests answered ``by_place`` what answered and how that differs.
+    """
     return (
         json.dumps(
             {
@@ -17,6 +20,10 @@ def render(log: RunLog) -> str:
                     {"test": one.test, "scope": one.scope, "path": one.path, "model": one.model, "message": one.error}
                     | dict(one.details)
                     for one in log.missed()
+                ],
+                "by_place": [
+                    {"test": one.test, "scope": one.scope, "path": one.path, "model": one.model} | dict(one.details)
+                    for one in log.by_place()
                 ],
                 "passed_though_missed": log.passed_all_the_same(),
                 "command": log.command(),

@@ -18,6 +18,7 @@ def properties(asked: list[Asked]) -> list[tuple[str, str]]:
         counts[one.outcome] = counts.get(one.outcome, 0) + 1
     found = [(f"{_OURS}.{outcome}", str(number)) for outcome, number in counts.items()]
     found += [(f"{_OURS}.recording", name) for name in dict.fromkeys(one.recording for one in asked) if name]
+    found += [(f"{_OURS}.by_place", "\n".join([one.recording or "", *one.differs])) for one in asked if one.differs]
     return found + [(f"{_OURS}.miss", text) for text in dict.fromkeys(one.why for one in asked) if text]
 
 

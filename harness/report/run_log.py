@@ -12,6 +12,14 @@ _ALWAYS_COUNTED = ("replayed", "recorded", "missed")
 
 _LIVE = "live"
 
+BY_PLACE = "replayed by place"
+"""The outcome of a request that got another one's answer, as vcrpy gives it: that of its place in its test."""
+
+BY_PLACE_MEANS = (
+    "Replayed by place: not what was recorded, and the next recording of the test answered, as match_on says.\n"
+    'Such requests are missed with "body" in match_on, or with strict.'
+)
+
 _GONE = "removed"
 """The outcome that is no request: a recording that was left over of a longer sequence."""
 
@@ -39,7 +47,8 @@ class Asked:
 
     ``during`` is the test that ran then, also where a fixture asked that is of no single test.
     ``outcome`` is the journal's word. ``recording`` is the name of what answered or was written; ``error`` says why
-    there is none and ``hint`` what to do, and ``details`` are a miss's as JSON.
+    there is none and ``hint`` what to do; ``flag`` is what a command needs besides that records it. ``details`` are a
+    miss's as JSON. What was replayed by place ``differs`` from what answered, as lines, and has its details too.
     """
 
     outcome: str
@@ -53,6 +62,8 @@ class Asked:
     details: Mapping[str, Any] = field(default_factory=dict)
     test: str | None = None
     during: str | None = None
+    flag: str = ""
+    differs: list[str] = field(default_factory=list)
 
     @property
     def who(self) -> str:
@@ -87,12 +98,13 @@ def asked(line: Line, where: str, test: str | None = None, during: str | None = 
 class RunLog:
     """A whole run: its mode, every request in order, and how the tests that asked ended (node id: outcome).
 
-    ``record_command`` gives the command that records what some tests missed; of no tests, what was missed by requests
-    that belong to none. ``unused`` are files of recordings that nothing asked for; None where that was not looked at.
+    ``record_command`` gives the command that records what some tests missed, by the flags that their requests need; of
+    no tests, what was missed by requests that belong to none. ``unused`` are files of recordings that nothing asked
+    for; None where that was not looked at.
     """
 
     mode: str
-    record_command: Callable[[Iterable[str]], str]
+    record_command: Callable[[Iterable[str], Iterable[str]], str]
     asked: list[Asked] = field(default_factory=list)
     tests: dict[str, str] = field(default_factory=dict)
     unused: list[str] | None = None
@@ -110,6 +122,12 @@ class RunLog:
     def missed(self) -> list[Asked]:
         return [one for one in self.failures() if one.outcome == "missed"]
 
+    def by_place(self) -> list[Asked]:
+        """The requests that another one's answer stood in for, those of one test after the other; equal ones once."""
+        found = (one for one in self.asked if one.outcome == BY_PLACE)
+        told = {(one.who, one.recording, tuple(one.differs)): one for one in found}
+        return sorted(told.values(), key=lambda one: one.who)
+
     def removed(self) -> list[str]:
         """The recordings that went as what was left over of a longer sequence."""
         return sorted({one.recording for one in self.asked if one.outcome == _GONE and one.recording})
@@ -124,7 +142,8 @@ class RunLog:
         tests = [one.test or one.during for one in missed]
         if not missed:
             return None
-        return self.record_command(() if None in tests else dict.fromkeys(filter(None, tests)))
+        flags = (one.flag for one in missed)
+        return self.record_command(() if None in tests else dict.fromkeys(filter(None, tests)), flags)
 
     def of(self, test: str) -> list[Asked]:
         return [one for one in self.asked if one.test == test]

@@ -1,6 +1,6 @@
 """A run in Markdown, for a pull request's comment or a job's summary."""
 
-from harness.report.run_log import Asked, RunLog
+from harness.report.run_log import BY_PLACE_MEANS, Asked, RunLog
 
 
 def render(log: RunLog) -> str:
@@ -9,6 +9,9 @@ def render(log: RunLog) -> str:
         f"## harness, mode {log.mode}",
         f"| {' | '.join(counts)} |\n|{' --: |' * len(counts)}\n| {' | '.join(map(str, counts.values()))} |",
     ]
+    if by_place := log.by_place():
+        lines = [line for one in by_place for line in (f"{one.who}: {one.recording}", *one.differs)]
+        parts.append(f"### Replayed by place\n\n{BY_PLACE_MEANS}\n\n{_fenced(chr(10).join(lines))}")
     parts += [_failure(one) for one in log.failures()]
     if swallowed := log.passed_all_the_same():
         parts.append("### Passed, though a recording was missed\n\n" + _list(swallowed))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ class Intake:
         self.tally = Tally()
         self._directory, self._redactor, self._overwrite, self._hosts = directory, redactor, overwrite, hosts
         self._counts: Counter[str] = Counter()
+        self._taken: Counter[str | None] = Counter()
 
     def take(self, http: HttpExchange, what: str, scope: str | None) -> None:
         """Write down an exchange as it crossed the wire, if it was with a model. Raises RecordingError on a full disk.
@@ -44,9 +46,10 @@ class Intake:
         except RecordingError as error:
             self.skip(what, error)
             return
-        self.keep(exchange, what)
+        self._taken[scope] += 1
+        self._keep(replace(exchange, position=self._taken[scope]), what)
 
-    def keep(self, exchange: Exchange, what: str) -> None:
+    def _keep(self, exchange: Exchange, what: str) -> None:
         """Write an exchange under the next name of its key."""
         base = key(exchange.request, self._redactor)
         self._counts[base] += 1

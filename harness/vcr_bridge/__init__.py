@@ -4,7 +4,7 @@ The only room that imports vcr. It is no door itself: the commands read and writ
 plugin hands it the object that pytest-recording has made.
 """
 
-from harness.vcr_bridge.bridge import Bridge, played
+from harness.vcr_bridge.bridge import Bridge, install
 from harness.vcr_bridge.cassettes import cassette_bytes, interactions, read_cassette
 
-__all__ = ["Bridge", "cassette_bytes", "interactions", "played", "read_cassette"]
+__all__ = ["Bridge", "cassette_bytes", "install", "interactions", "read_cassette"]

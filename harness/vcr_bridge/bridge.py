@@ -2,8 +2,9 @@
 
 vcrpy goes on doing all that it does: it patches the clients, knows the record modes, sends what is to be recorded. What
 changes is where an interaction with a model comes from and goes to (the persister), and which recording answers a
-request (the matcher): the one that means the same, whatever ``match_on`` says. Other hosts' interactions, and those
-that a cassette has already, stay in the cassette, in the project's own serializer and persister.
+request (the cassette): the one that means the same, else the one in its place, as far as ``match_on`` lets it. Other
+hosts' interactions, and those that a cassette has already, stay in the cassette, in the project's own serializer and
+persister.
 
 vcrpy's record modes are the modes of the harness:
 
@@ -19,36 +20,27 @@ vcrpy's record modes are the modes of the harness:
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vcr.cassette import Cassette
 from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.record_mode import RecordMode
 from vcr.request import Request as VcrRequest
 
 from harness.errors import RecordingError
+from harness.recording.asking_order import in_asking_order
 from harness.recording.canonical import Canonicalizer
-from harness.recording.cassette_names import is_of, scope_in
+from harness.recording.cassette_names import is_in, scope_in
 from harness.recording.http_exchange import exchange_of, http_of
 from harness.recording.key import key, recording_name
-from harness.recording.model import Exchange, Request
+from harness.recording.model import Exchange
 from harness.recording.recordable import is_recordable
 from harness.recording.redact import Redactor
 from harness.stores.protocol import RecordingStore
 from harness.vcr_bridge.cassettes import http_of as http_of_interaction
 from harness.vcr_bridge.cassettes import response_of
 from harness.vcr_bridge.matching import OF_CASSETTE, Matcher, RecordedRequest
-
-
-def played(cassette: Cassette) -> list[tuple[str, Request]]:
-    """The recordings that answered while a cassette was in use, each with its request; in order, repeats included."""
-    return [
-        (request.name, request.recorded)
-        for index, (request, _) in enumerate(cassette.data)
-        for _ in range(cassette.play_counts[index])
-        if isinstance(request, RecordedRequest)
-    ]
+from harness.vcr_bridge.playing import BridgedCassette, Listener
 
 
 @dataclass(frozen=True)
@@ -57,41 +49,56 @@ class Bridge:
 
     ``test`` is the test's scope. ``strict`` and ``record_errors`` are the settings of that name, ``hosts`` are
     providers beside those that are known, ``rewrites`` says that the record mode is pytest-recording's ``rewrite``,
-    ``has_passed`` (called at the test's end) that what is left over may go. ``recorded`` is told each recording
-    that was asked for again, and whether it brought anything new.
+    ``has_passed`` (called at the test's end) that what is left over may go.
     """
 
     store: RecordingStore
     canonicalizer: Canonicalizer
     redactor: Redactor
     test: str
+    listener: Listener
     strict: bool = False
     record_errors: bool = False
     hosts: Collection[str] = ()
     rewrites: bool = False
     has_passed: Callable[[], bool] = lambda: True
-    recorded: Callable[[str, Request, bool], None] = lambda *_: None
 
-    def install(self, vcr: Any) -> None:
-        """Stand before the persister and the matchers of a ``vcr.VCR``, whoever chose them, and wherever.
+    def config(self, merged: Mapping[str, Any]) -> dict[str, Any]:
+        """What makes a ``BridgedCassette``, of what vcrpy would make a cassette of.
 
-        A test's marker and the project's ``vcr_config`` may name both, and are merged with what is registered in
-        ``get_merged_config`` alone.
+        The persister and the matchers of that stand behind ours, whoever chose them: a test's marker and the project's
+        ``vcr_config`` are merged by then with what is registered.
         """
-        merged_config = vcr.get_merged_config
         matcher = Matcher(self.canonicalizer, self.redactor, self.test, strict=self.strict, hosts=self.hosts)
+        replaces = self.rewrites or merged["record_mode"] == RecordMode.ALL
+        return {
+            **merged,
+            "persister": RecordingsPersister(self, merged["persister"], matcher, replaces=replaces),
+            "match_on": [matcher.matches, *map(matcher.for_cassettes, merged["match_on"])],
+            "matcher": matcher,
+            "own_matchers": merged["match_on"],
+            "store": self.store,
+            "canonicalizer": self.canonicalizer,
+            "listener": self.listener,
+        }
 
-        def get_merged_config(**kwargs: Any) -> dict[str, Any]:
-            merged: dict[str, Any] = merged_config(**kwargs)
-            replaces = self.rewrites or merged["record_mode"] == RecordMode.ALL
-            persister = RecordingsPersister(self, merged["persister"], matcher, replaces=replaces)
-            return {
-                **merged,
-                "persister": persister,
-                "match_on": [matcher.matches, *map(matcher.for_cassettes, merged["match_on"])],
-            }
 
-        vcr.get_merged_config = get_merged_config
+def install(vcr: Any, bridge_of: Callable[[str], Bridge | None]) -> None:
+    """Let a ``vcr.VCR`` make bridged cassettes.
+
+    ``bridge_of`` is called with vcrpy's record mode when a cassette begins to be used; where it gives None, the
+    cassette is vcrpy's alone.
+    """
+    use_cassette = vcr.use_cassette
+
+    def use_bridged(path: Any = None, **kwargs: Any) -> Any:
+        mode = vcr.get_merged_config(**kwargs)["record_mode"]
+        bridge = None if callable(path) else bridge_of(str(mode.value))
+        if bridge is None:
+            return use_cassette(path, **kwargs)
+        return BridgedCassette.use_arg_getter(lambda: bridge.config(vcr.get_merged_config(path=path, **kwargs)))
+
+    vcr.use_cassette = use_bridged
 
 
 @dataclass
@@ -110,7 +117,7 @@ class RecordingsPersister:
 
     def load_cassette(self, cassette_path: Any, serializer: Any) -> tuple[Any, ...]:
         """The scope's recordings, then what is in the cassette. Raises CassetteNotFoundError when there is neither."""
-        recordings = list(self._recordings(_scope(cassette_path, self.bridge.test)))
+        recordings = list(self._recordings(_path(cassette_path)))
         self._loaded = [request.name for request, _ in recordings]
         if self.bridge.rewrites:
             recordings = []
@@ -129,21 +136,22 @@ class RecordingsPersister:
             *metadata,
         )
 
-    def _recordings(self, scope: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
-        store = self.bridge.store
-        names = [entry.name for entry in store.entries() if is_of(entry.scope, scope)]
-        for name in names:
-            exchange = store.load(name)
+    def _recordings(self, cassette: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
+        store, test = self.bridge.store, self.bridge.test
+        found = {entry.name: store.load(entry.name) for entry in store.entries() if is_in(entry.scope, cassette, test)}
+        for name in in_asking_order(found):
+            exchange = found[name]
             try:
                 http = http_of(exchange)
             except RecordingError:
                 continue  # It is no answer that a cassette could give; asked for, it is missed.
-            yield RecordedRequest(name, exchange.request, http, self.matcher.learn(exchange.request)), response_of(http)
+            meaning = self.matcher.meaning(exchange.request)
+            yield RecordedRequest(name, exchange.request, http, meaning, exchange.position), response_of(http)
 
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
-        scope, rest, new = _scope(cassette_path, self.bridge.test), [], []
+        scope, rest, new = scope_in(_path(cassette_path), self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
                 continue
@@ -153,10 +161,12 @@ class RecordingsPersister:
             else:
                 new.append(exchange)
         # Some versions of vcrpy hand over what was asked again in its old form, too.
-        again = {self.matcher.learn(exchange.request) for exchange in new if self.replaces}
+        again = {self.matcher.meaning(exchange.request) for exchange in new if self.replaces}
         recorded = [request for request, _ in rows if isinstance(request, RecordedRequest)]
-        kept = [request.name for request in recorded if request.meaning not in again]
-        written = self._write(new, kept)
+        stays = [request for request in recorded if request.meaning not in again]
+        behind = max((request.position or 0 for request in stays), default=0)
+        kept = [request.name for request in stays]
+        written = self._write([replace(one, position=at) for at, one in enumerate(new, behind + 1)], kept)
         if self.replaces and self.bridge.has_passed():
             # What is recorded again stays in its folder.
             stay = {_bare(name) for name in kept} | written
@@ -193,7 +203,7 @@ class RecordingsPersister:
                 name = recording_name(base, counts[base])
             taken.add(name)
             is_new = self.bridge.store.save(exchange, name)
-            self.bridge.recorded(name, exchange.request, is_new)
+            self.bridge.listener.recorded(name, exchange.request, is_new=is_new)
         return taken - set(map(_bare, kept))
 
 
@@ -202,5 +212,5 @@ def _bare(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _scope(cassette_path: Any, test: str) -> str:
-    return scope_in(os.fspath(cassette_path).replace(os.sep, "/"), test)
+def _path(cassette_path: Any) -> str:
+    return str(os.fspath(cassette_path)).replace(os.sep, "/")

@@ -1,41 +1,50 @@
-"""The matcher: of what vcrpy has at hand, which interaction answers a request.
+"""Which of what vcrpy has at hand answers a request.
 
-A model's answers by what the request means, the body included; what is in a cassette by the project's own matchers.
+A model's recordings by what the request means, the body included; what is in a cassette by the project's own matchers;
+and, where no recording means the same, recordings by their place: those that the project's matchers do not tell apart.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
+from vcr import matchers
 from vcr.request import Request as VcrRequest
 
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer
+from harness.recording.format import file_url
 from harness.recording.http_exchange import HttpExchange, asked, body_of, credentials
 from harness.recording.key import key
-from harness.recording.lookup import Entry
 from harness.recording.model import Request
-from harness.recording.near_miss import near_miss
-from harness.recording.providers import is_model_traffic
+from harness.recording.providers import is_model_traffic, is_url
 from harness.recording.redact import Redactor
 from harness.vcr_bridge.cassettes import bytes_of
+
+OwnMatcher: TypeAlias = Callable[[Any, Any], Any]
+"""One of vcrpy's or of the project's: false, or an AssertionError, for requests that it tells apart."""
 
 OF_CASSETTE = "_harness_is_of_cassette"
 """The attribute of a request that was loaded from a cassette."""
 
-_RULES = "(what changes on every run is for a rule in [tool.harness.match]; match_on is for cassettes)"
+_PATH = frozenset({matchers.method, matchers.path, matchers.port})
+_HOST = frozenset({matchers.scheme, matchers.host, matchers.uri})
+_QUERY = frozenset({matchers.query, matchers.uri})
+"""vcrpy's matchers of URLs. A recording has the URL that its file shows: what they look at is compared in its terms."""
 
 
 class RecordedRequest(VcrRequest):  # type: ignore[misc] # vcr has no types
     """The request of a recording, as vcrpy wants it; ``meaning`` is what requests that it answers have in common.
 
-    A project's own hooks see it, and may change its body as they change that of what is asked.
+    ``position`` is that of the recording. A project's own hooks see the request, and may change its body as they change
+    that of what is asked.
     """
 
-    def __init__(self, name: str, recorded: Request, http: HttpExchange, meaning: str) -> None:
+    def __init__(self, name: str, recorded: Request, http: HttpExchange, meaning: str, position: int | None) -> None:
         super().__init__(http.method, http.url, http.request_body, dict(http.request_headers))
-        self.name, self.recorded, self.meaning = name, recorded, meaning
+        self.name, self.recorded, self.meaning, self.position = name, recorded, meaning, position
         self.unchanged = http
 
 
@@ -50,17 +59,15 @@ class Matcher:
     ) -> None:
         self._canonicalizer, self._redactor, self._test = canonicalizer, redactor, test
         self._strict, self._hosts = strict, hosts
-        self._known: set[str] = set()
         self._read = lru_cache(maxsize=256)(self._read_anew)
 
-        def harness(present: VcrRequest, stored: VcrRequest) -> None:
-            if self._is_models(stored):
-                self._compare(present, stored)
+        def harness(present: VcrRequest, stored: VcrRequest) -> bool:
+            return not self._is_models(stored) or self.means_the_same(present, stored)
 
         self.matches = harness
         """Has the name by which vcrpy tells of it."""
 
-    def for_cassettes(self, matcher: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def for_cassettes(self, matcher: OwnMatcher) -> OwnMatcher:
         """A matcher of vcrpy's or the project's own, for the rest alone."""
 
         def compare(present: VcrRequest, stored: VcrRequest) -> Any:
@@ -73,34 +80,59 @@ class Matcher:
         """Whether an exchange is one with a model."""
         return is_model_traffic(http.url, body_of(http), self._hosts)
 
+    def asked(self, present: VcrRequest) -> Request | None:
+        """What a model is asked, without secrets; None for what is no model's, or cannot be read."""
+        http = _http(present)
+        try:
+            return self._read(*_parts(http))[0] if self.is_models(http) else None
+        except RecordingError:
+            return None
+
     def _is_models(self, stored: VcrRequest) -> bool:
         """Whether what is stored is a recording, or becomes one at the end."""
         if isinstance(stored, RecordedRequest):
             return True
         return not hasattr(stored, OF_CASSETTE) and self.is_models(_http(stored))
 
-    def learn(self, request: Request) -> str:
-        """What requests that a recording answers have in common."""
-        meaning = self._meaning(request)
-        self._known.add(meaning)
-        return meaning
-
-    def _meaning(self, request: Request) -> str:
+    def meaning(self, request: Request) -> str:
+        """What requests that a recording of ``request`` answers have in common."""
         if self._strict:
             return key(replace(request, scope=self._test), self._redactor)
         # vcrpy makes no stream of a whole.
         return f"{self._canonicalizer.fingerprint(request)} {request.wants_stream}"
 
-    def _compare(self, present: VcrRequest, stored: VcrRequest) -> None:
+    def means_the_same(self, present: VcrRequest, stored: VcrRequest) -> bool:
+        """Whether what is stored answers a request by what that means."""
         try:
-            request, meaning = self._read(*_parts(_http(present)))
-            expected = self._expected(stored)
-        except RecordingError as error:
-            raise AssertionError(error.message) from error
-        if meaning != expected:
-            # Where another recording answers, nobody reads why this one does not.
-            is_read = isinstance(stored, RecordedRequest) and meaning not in self._known
-            raise AssertionError(self._difference(stored, request) if is_read else "")
+            return self._read(*_parts(_http(present)))[1] == self._expected(stored)
+        except RecordingError:
+            return False
+
+    def is_in_its_place(self, present: VcrRequest, stored: RecordedRequest, own: Iterable[OwnMatcher]) -> bool:
+        """Whether a recording may answer a request that it was not recorded for, as vcrpy alone would have it.
+
+        That is where the project's ``own`` matchers do not tell the two apart: none of them looks at the body, say.
+        Method and path are equal whatever they look at. With ``strict`` nothing is.
+        """
+        if self._strict:
+            return False
+        own = frozenset(own)
+        try:
+            return self._is_at_the_same_url(present, stored, own) and all(
+                _accepts(matcher, present, stored) for matcher in own - _PATH - _HOST - _QUERY
+            )
+        except RecordingError:
+            return False
+
+    def _is_at_the_same_url(self, present: VcrRequest, stored: RecordedRequest, own: Collection[OwnMatcher]) -> bool:
+        request, recorded = self._read(*_parts(_http(present)))[0], stored.recorded
+        if not is_url(str(present.uri)):
+            return request.method == recorded.method
+        parts = urlsplit(present.uri)
+        url = file_url(f"{parts.scheme}://{parts.hostname}", request.path)
+        is_there = _HOST.isdisjoint(own) or url == stored.unchanged.url.partition("?")[0]
+        is_same_query = _QUERY.isdisjoint(own) or request.query == recorded.query
+        return (request.method, request.path) == (recorded.method, recorded.path) and is_there and is_same_query
 
     def _expected(self, stored: VcrRequest) -> str:
         if not isinstance(stored, RecordedRequest):
@@ -115,16 +147,16 @@ class Matcher:
     ) -> tuple[Request, str]:
         http = HttpExchange(method, url, dict(headers), body)
         request = self._redactor.request(asked(http, self._test), credentials(http))
-        return request, self._meaning(request)
+        return request, self.meaning(request)
 
-    def _difference(self, recorded: RecordedRequest, request: Request) -> str:
-        near = near_miss(request, [Entry(recorded.name, recorded.recorded, "")], self._canonicalizer)
-        if near is None:
-            return f"recording {recorded.name[:12]} is of {recorded.recorded.path}"
-        if near.places:
-            return "\n".join([f"recording {recorded.name[:12]} differs in", *near.lines(), _RULES])
-        why = "it is not the very same request" if self._strict else "one is a stream, the other is not"
-        return f"recording {recorded.name[:12]} means the same, but {why}"
+
+def _accepts(matcher: OwnMatcher, present: VcrRequest, stored: VcrRequest) -> bool:
+    """What a matcher says, which may miss what no recording has: headers."""
+    try:
+        said = matcher(present, stored)
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return said is None or bool(said)
 
 
 def _http(request: VcrRequest) -> HttpExchange:

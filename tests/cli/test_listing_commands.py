@@ -150,7 +150,7 @@ def test_what_the_list_calls_a_recording_is_what_shows_it() -> None:
         assert "1 recording of 3" in run("ls", word).output
         assert run("show", word).exit_code == 0
     files = [one["file"] for one in json.loads(run("ls", "--json").output)]
-    assert sorted(files)[0] == f"recordings/a/{name}.json"
+    assert min(files) == f"recordings/a/{name}.json"
 
 
 def test_an_empty_word_is_none() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.recording.cassette_names import cassette_of, is_of, scope_in, scope_of
+from harness.recording.cassette_names import cassette_of, is_in, is_of, scope_in, scope_of
 
 SANITIZED = "tests/test_a.py::TestX::test_y[a-b: 1.5]"
 
@@ -54,3 +54,13 @@ def test_tests_that_share_a_cassette_share_its_scope() -> None:
     assert scope_in("/x/cassettes/test_a/test_y[a-b].yaml", "test_a.py::test_y[a/b]") == "test_a.py::test_y[a/b]"
     assert scope_in("/x/cassettes/shared.yaml.gz", "test_a.py::test_y[a/b]") == "test_a.py::shared"
     assert scope_in("/x/cassettes/shared.yaml", "a scope of the user's") == "a scope of the user's"
+
+
+def test_in_one_folder_for_all_modules_a_cassette_belongs_to_whoever_names_it() -> None:
+    scope, other = "tests/test_a.py::test_y", "tests/test_b.py::test_z"
+    assert is_in(scope, "/x/tests/cassettes/test_y.yaml", other)
+    assert is_in(scope, "/x/tests/cassettes/test_y.yaml", scope)
+    assert not is_in(scope, "/x/tests/cassettes/test_z.yaml", other)
+    assert not is_in(scope, "/x/tests/cassettes/test_b/test_y.yaml", other)
+    assert not is_in(scope, "/x/unit/cassettes/test_y.yaml", "unit/test_b.py::test_z")
+    assert not is_in(None, "/x/tests/cassettes/test_y.yaml", scope)

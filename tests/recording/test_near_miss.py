@@ -1,9 +1,12 @@
 """The most important error: what it looks like, and whether the recording that it names is the nearest."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from harness.errors import RecordingNotFound
 from harness.recording.canonical import Canonicalizer
+from harness.recording.key import key
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
 from harness.recording.near_miss import miss_error, near_miss, record_command
@@ -11,7 +14,6 @@ from harness.recording.near_miss import miss_error, near_miss, record_command
 CHAT = "/v1/chat/completions"
 ROME = "tests/test_weather.py::test_rome"
 PARIS = "tests/test_weather.py::test_paris"
-KEY = "3fa91c0e77d2" + "0" * 52
 NEAREST = "91ac03be5d10" + "0" * 52
 
 
@@ -28,9 +30,26 @@ def entry(name: str, request: Request) -> Entry:
     return Entry(name, request, Canonicalizer().fingerprint(request))
 
 
-def error(request: Request, entries: list[Entry], **more: list[str]) -> RecordingNotFound:
-    nearest = near_miss(request, entries, Canonicalizer())
-    return miss_error(request, key=KEY, where="recordings/", entries=entries, nearest=nearest, **more)
+class Searched:
+    """A store, as far as a miss tells of it."""
+
+    where = "recordings/"
+
+    def __init__(self, entries: list[Entry], broken: Sequence[str]) -> None:
+        self._entries, self._broken = entries, broken
+
+    def entries(self) -> Sequence[Entry]:
+        return self._entries
+
+    def nearest(self, request: Request, at_most: int) -> Sequence[Entry]:
+        return [entry for entry in self._entries if entry.path == request.path][:at_most]
+
+    def broken(self) -> Sequence[str]:
+        return self._broken
+
+
+def error(request: Request, entries: list[Entry], broken: Sequence[str] = ()) -> RecordingNotFound:
+    return miss_error(request, Searched(entries, broken), Canonicalizer())
 
 
 def test_a_miss_looks_as_the_design_shows_it() -> None:
@@ -40,7 +59,7 @@ def test_a_miss_looks_as_the_design_shows_it() -> None:
     ]
 
     assert str(error(asked("Rome"), entries)) == (
-        "No recording for POST /v1/chat/completions (model gpt-4o), key 3fa91c0e77d2.\n"
+        f"No recording for POST /v1/chat/completions (model gpt-4o), key {key(asked('Rome'))[:12]}.\n"
         "Looked in recordings/: 2 recordings, 1 for this model, scope tests/test_weather.py::test_rome.\n"
         "Nearest: 91ac03be5d10 (tests/test_weather.py::test_paris), which differs in\n"
         '  messages[2].content  "How is it in Paris?"  ->  "How is it in Rome?"\n'
@@ -52,7 +71,7 @@ def test_a_miss_looks_as_the_design_shows_it() -> None:
 
 def test_a_miss_in_an_empty_directory_names_no_neighbour() -> None:
     assert str(error(asked("Rome", scope=None), [])) == (
-        "No recording for POST /v1/chat/completions (model gpt-4o), key 3fa91c0e77d2.\n"
+        f"No recording for POST /v1/chat/completions (model gpt-4o), key {key(asked('Rome', scope=None))[:12]}.\n"
         "Looked in recordings/: 0 recordings, 0 for this model, no scope.\n"
         "Record it:  OPENAI_API_KEY=… harness serve --mode record-if-missing"
     )

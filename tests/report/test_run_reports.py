@@ -1,6 +1,7 @@
 """Reports of runs: one log, told in several forms; logs of several processes as one."""
 
 import json
+from collections.abc import Iterable
 from random import Random
 from xml.etree import ElementTree as ET
 
@@ -25,11 +26,19 @@ asked = st.builds(
     st.just({}),
     st.none() | texts,
     st.none() | texts,
+    st.sampled_from(["", "--record-mode=new_episodes"]),
+    st.lists(texts, max_size=2),
 )
+
+
+def record(tests: Iterable[str], flags: Iterable[str]) -> str:
+    return " ".join(["record", *filter(None, dict.fromkeys(flags)), *tests])
+
+
 logs = st.builds(
     RunLog,
     st.just("replay"),
-    st.just(" ".join),
+    st.just(record),
     st.lists(asked, max_size=5),
     st.dictionaries(texts, st.sampled_from(["passed", "failed"]), max_size=3),
     st.none() | st.lists(texts, max_size=3),
@@ -56,7 +65,7 @@ def test_the_order_of_the_processes_does_not_matter_to_the_counts(parts: list[Ru
     told = [part.as_json() for part in parts]
     shuffled = list(told)
     chance.shuffle(shuffled)
-    one, other = (merge(some, RunLog("replay", " ".join)) for some in (told, shuffled))
+    one, other = (merge(some, RunLog("replay", record)) for some in (told, shuffled))
     assert one.counts() == other.counts()
     assert one.failures() == other.failures()
     assert one.used() == other.used()
@@ -72,12 +81,12 @@ def test_the_order_of_the_processes_does_not_matter_to_the_counts(parts: list[Ru
 )
 def test_the_command_records_what_was_missed(tests: list[str | None], command: str | None) -> None:
     missed = [Asked("missed", "s", "/", "m", "r", error="No.", test=test) for test in tests]
-    log = RunLog("replay", lambda tests: " ".join(["record", *tests]), asked=missed)
+    log = RunLog("replay", record, asked=missed)
     assert log.command() == command
 
 
 def test_markdown_keeps_what_looks_like_markdown_as_it_is() -> None:
-    log = RunLog("replay", " ".join, asked=[Asked("missed", "`a`", "/", "m", "r", error="```\n# no heading")])
+    log = RunLog("replay", record, asked=[Asked("missed", "`a`", "/", "m", "r", error="```\n# no heading")])
     told = run_markdown.render(log)
     assert "### Missed: `` `a` ``" in told
     assert "````text\n```\n# no heading\n````" in told

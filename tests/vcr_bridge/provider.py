@@ -18,11 +18,11 @@ class Provider:
     url: str = ""
     asked: list[str] = field(default_factory=list)
 
-    def ask(self, question: str, **more: Json) -> str:
+    def ask(self, question: str, path: str = "/v1/chat/completions", **more: Json) -> str:
         """What an application does: ask, by the standard library's client."""
         body = {"model": "m", "messages": [{"role": "user", "content": question}], **more}
         headers = {"content-type": "application/json", "authorization": "Bearer my-own-k3y-of-mine"}
-        return self._said(Request(f"{self.url}/v1/chat/completions", json.dumps(body).encode(), headers))  # noqa: S310
+        return self._said(Request(f"{self.url}{path}", json.dumps(body).encode(), headers))  # noqa: S310
 
     def page(self) -> str:
         """What it does besides, with no model."""

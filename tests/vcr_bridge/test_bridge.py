@@ -1,6 +1,7 @@
 """A test of vcrpy's, bridged: each record mode, what is stored where, what answers, what a miss says."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -10,12 +11,15 @@ import vcr
 import yaml
 from vcr.errors import CannotOverwriteExistingCassetteException
 
+from harness.errors import RecordingNotFound
 from harness.recording.canonical import Canonicalizer
 from harness.recording.format import loads, to_exchange
+from harness.recording.model import Request
+from harness.recording.near_miss import NearMiss
 from harness.recording.redact import Redactor
 from harness.recording.rules import replacing
 from harness.stores.directory import DirectoryStore
-from harness.vcr_bridge import Bridge, played
+from harness.vcr_bridge import Bridge, install
 from tests.vcr_bridge.provider import Provider, provider
 
 TEST = "test_a.py::test_it[a/b]"
@@ -27,16 +31,43 @@ def there() -> Iterator[Provider]:
         yield found
 
 
+@dataclass
+class Heard:
+    """What the bridge has told: the recordings that answered, what was by place and how it differed, the misses."""
+
+    replayed_: list[str] = field(default_factory=list)
+    by_place: list[str] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
+
+    def replayed(self, name: str, request: Request, by_place: NearMiss | None) -> None:
+        self.replayed_.append(f"{request.body['messages'][0]['content']}{name[64:]}")
+        self.by_place += [] if by_place is None else by_place.lines()
+
+    def recorded(self, name: str, request: Request, *, is_new: bool) -> None:
+        pass
+
+    def missed(self, request: Request, error: RecordingNotFound) -> None:
+        self.misses.append(f"{request.path}: {error.message}")
+
+
 @pytest.fixture
-def use(tmp_path: Path) -> Callable[..., Any]:
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def use(tmp_path: Path, heard: Heard) -> Callable[..., Any]:
     """A cassette in use, as pytest-recording would have it."""
 
     def use(mode: str, *, config: dict[str, Any] | None = None, rules: Any = (), **choices: Any) -> Any:
         canonicalizer = Canonicalizer(rules=rules)
         store = DirectoryStore(tmp_path / "recordings", canonicalizer)
-        recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"), record_mode=mode)
+        recorder = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes" / "test_a"), record_mode=mode)
+        for name, matcher in choices.pop("matchers", {}).items():
+            recorder.register_matcher(name, matcher)
         recorder.register_persister(choices.pop("persister", recorder.persister))
-        Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), **choices).install(recorder)
+        bridge = Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), heard, **choices)
+        install(recorder, lambda _: bridge)
         return recorder.use_cassette("test_it[a-b].yaml", **(config or {}))
 
     return use
@@ -54,12 +85,12 @@ def recordings(tmp_path: Path) -> dict[str, tuple[str, str]]:
 
 def cassette(tmp_path: Path) -> list[str]:
     """The URLs in the cassette; none where there is no file."""
-    path = tmp_path / "cassettes" / "test_it[a-b].yaml"
+    path = tmp_path / "cassettes" / "test_a" / "test_it[a-b].yaml"
     return [one["request"]["uri"] for one in yaml.safe_load(path.read_text())["interactions"]] if path.exists() else []
 
 
 def test_models_are_recorded_and_the_rest_is_in_the_cassette(
-    use: Callable[..., Any], there: Provider, tmp_path: Path
+    use: Callable[..., Any], heard: Heard, there: Provider, tmp_path: Path
 ) -> None:
     with use("once"):
         said = [there.ask("a"), there.page(), there.ask("b"), there.ask("a")]
@@ -70,11 +101,12 @@ def test_models_are_recorded_and_the_rest_is_in_the_cassette(
     assert not any("k3y" in text for text in files)
     assert all('"test_id": "test_a.py::test_it[a/b]"' in text for text in files)
 
-    with use("none") as tape:
+    with use("none"):
         # Whatever the order: what was asked decides, and the n-th time gives the n-th answer.
         assert [there.ask("b"), there.ask("a"), there.page(), there.ask("a")] == [said[2], said[0], said[1], said[3]]
     assert len(there.asked) == 4
-    assert [name[65:] for name, request in played(tape) if request.body["messages"][0]["content"] == "a"] == ["", "2"]
+    assert heard.replayed_ == ["b", "a", "a-2"]
+    assert not heard.by_place
 
 
 def test_a_test_with_models_alone_has_no_cassette(use: Callable[..., Any], there: Provider, tmp_path: Path) -> None:
@@ -147,14 +179,15 @@ def test_recordings_stay_in_their_folder(
 def test_what_a_cassette_has_already_stays_there_and_answers(
     use: Callable[..., Any], there: Provider, tmp_path: Path
 ) -> None:
-    plain = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes"))
+    plain = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes" / "test_a"))
     with plain.use_cassette("test_it[a-b].yaml"):
         there.ask("old")
-    before = (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes()
+    path = tmp_path / "cassettes" / "test_a" / "test_it[a-b].yaml"
+    before = path.read_bytes()
 
     with use("new_episodes"):
         assert [there.ask("old"), there.ask("new")] == ["old: 1", "new: 2"]
-    assert (tmp_path / "cassettes" / "test_it[a-b].yaml").read_bytes() == before
+    assert path.read_bytes() == before
     with use("none"):
         assert [there.ask("new"), there.ask("old")] == ["new: 2", "old: 1"]
 
@@ -198,15 +231,115 @@ def test_a_projects_own_persister_and_hooks_have_their_say(
         assert there.ask("I am Ann") == "I am Ann: 1"
 
 
-def test_a_miss_says_where_the_recordings_differ(use: Callable[..., Any], there: Provider) -> None:
+def test_a_miss_says_where_the_recordings_differ(use: Callable[..., Any], heard: Heard, there: Provider) -> None:
     with use("once"):
         there.ask("Weather in Paris?", temperature=0.2)
-    with use("none"), pytest.raises(CannotOverwriteExistingCassetteException) as caught:
+    bodies = {"match_on": ["method", "uri", "body"]}
+    with use("none", config=bodies), pytest.raises(CannotOverwriteExistingCassetteException) as caught:
         there.ask("Weather in Rome?", temperature=0.2)
 
-    text = str(caught.value)
-    assert 'messages[0].content  "Weather in Paris?"  ->  "Weather in Rome?"' in text
-    assert "[tool.harness.match]" in text
+    (miss,) = heard.misses
+    for text in (str(caught.value), miss):
+        assert "No recording for POST /v1/chat/completions (model m)" in text
+        assert 'messages[0].content  "Weather in Paris?"  ->  "Weather in Rome?"' in text
+    with use("none", config=bodies):
+        assert there.ask("Weather in Paris?", temperature=0.2)
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            there.ask("Weather in Paris?", temperature=0.2)
+    assert "has answered already" in heard.misses[1]
+
+
+def test_where_match_on_has_no_body_other_requests_are_answered_in_the_recorded_order(
+    use: Callable[..., Any], heard: Heard, there: Provider
+) -> None:
+    with use("once"):
+        # The shorter one is not the first.
+        for question in ("Paris, France", "Rome", "Oslo"):
+            there.ask(question)
+        there.page()
+
+    with use("none"):
+        # As vcrpy alone would answer; but what is recorded goes to whom it was recorded for.
+        assert [there.ask(city) for city in ("Lima", "Oslo", "Bonn")] == ["Paris, France: 1", "Oslo: 3", "Rome: 2"]
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            there.ask("Cork")
+    assert heard.by_place == [
+        '  messages[0].content  "Paris, France"  ->  "Lima"',
+        '  messages[0].content  "Rome"  ->  "Bonn"',
+    ]
+    assert len(heard.misses) == 1
+    assert len(there.asked) == 4
+
+
+def test_what_is_by_place_is_answered_as_often_as_vcrpy_would(use: Callable[..., Any], there: Provider) -> None:
+    with use("once"):
+        there.ask("a")
+        there.ask("b")
+    with use("none", config={"allow_playback_repeats": True}):
+        assert [there.ask(question) for question in "xxybb"] == ["a: 1", "a: 1", "a: 1", "b: 2", "b: 2"]
+
+
+@pytest.mark.parametrize(
+    ("match_on", "is_answered"),
+    [
+        (["method", "scheme", "host", "port", "path", "query"], True),
+        (["method", "uri"], True),
+        (["method", "city"], True),
+        (["method", "raw_body"], False),
+        (["method", "uri", "body"], False),
+        (["method", "headers"], False),
+    ],
+)
+def test_match_on_says_what_is_in_its_place(
+    use: Callable[..., Any], there: Provider, match_on: list[str], *, is_answered: bool
+) -> None:
+    def same_city(one: Any, other: Any) -> None:
+        assert (b"Rome" in one.body) == (b"Rome" in other.body)
+
+    with use("once"):
+        there.ask("Paris?")
+        there.ask("Rome?")
+    with use("none", config={"match_on": match_on}, matchers={"city": same_city}):
+        if is_answered:
+            assert there.ask("And Rome?") == ("Rome?: 2" if "city" in match_on else "Paris?: 1")
+        else:
+            with pytest.raises(CannotOverwriteExistingCassetteException):
+                there.ask("And Rome?")
+    with (
+        use("none", config={"match_on": match_on}, matchers={"city": same_city}, strict=True),
+        pytest.raises(CannotOverwriteExistingCassetteException),
+    ):
+        there.ask("And Rome?")
+
+
+def test_other_tests_and_other_endpoints_are_never_in_its_place(use: Callable[..., Any], there: Provider) -> None:
+    with use("once", test="test_b.py::test_it[a/b]"):
+        there.ask("a")
+    with use("once"):
+        there.ask("b", path="/v1/completions")
+    with use("none"), pytest.raises(CannotOverwriteExistingCassetteException):
+        there.ask("c")
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("once", 2), ("new_episodes", 3), ("all", 4)])
+def test_record_modes_and_what_is_by_place(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, *, mode: str, asked: int
+) -> None:
+    with use("once"):
+        there.ask("a")
+        there.ask("b")
+    with use(mode):
+        assert there.ask("c") == ("c: 3" if mode == "all" else "a: 1")
+        if mode == "new_episodes":
+            # What was answered by place has answered; what is new has not taken its place.
+            assert [there.ask("b"), there.ask("a")] == ["b: 2", "a: 3"]
+        elif mode == "all":
+            there.ask("b")
+
+    assert len(there.asked) == asked
+    found = [to_exchange(loads(path.read_text())) for path in (tmp_path / "recordings").glob("*.json")]
+    order = [one.request.body["messages"][0]["content"] for one in sorted(found, key=lambda one: one.position or 0)]
+    assert order == {"once": ["a", "b"], "new_episodes": ["a", "b", "a"], "all": ["a", "c", "b"]}[mode]
 
 
 def test_rules_make_requests_equal(use: Callable[..., Any], there: Provider) -> None:
