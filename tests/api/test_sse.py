@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.api.sse import DONE, Decoder, Event, encode, encode_json
+from harness.api.sse import DONE, Decoder, Event, encode, encode_each, encode_json
 
 LAW = settings(deadline=None)
 
@@ -119,6 +119,14 @@ def test_half_a_character_as_models_stream_it_can_be_sent() -> None:
 
     assert [json.loads(event.data)["content"] for event in decode(*chunks)] == ["\ud83c", "\udf27"]
     assert "🌧".encode() in encode_json("🌧")
+
+
+@LAW
+@given(st.lists(texts))
+def test_an_event_is_one_line_whoever_splits_it(said: list[str]) -> None:
+    line, end = encode_json(said).decode().splitlines()
+    assert (json.loads(line.removeprefix("data: ")), end) == (said, "")
+    assert len(encode_each(said).decode().splitlines()) == 2 * len(said)
 
 
 def test_carriage_returns_in_data_are_line_ends_and_lose_nothing() -> None:
