@@ -93,6 +93,14 @@ class Output:
         item = {"id": self._ids.new("mcpl"), "type": "mcp_list_tools", "server_label": server_label, "tools": []}
         yield from list_events(item | {"error": error}, len(self.items))
 
+    def compact(self, item: Item, usage: dict[str, Any] | None) -> Iterator[Event]:
+        """The events of the context having been made short, which took a summary of this ``usage``."""
+        place = {"output_index": len(self.items)}
+        yield {"type": "response.output_item.added", **place, "item": dict(item)}
+        yield {"type": "response.output_item.done", **place, "item": dict(item)}
+        self.items.append(item)
+        self.usages.append(usage)
+
     def call(self, request: Item) -> Iterator[Event]:
         """The events of a call that was approved, up to where it runs."""
         self._toolbox.left -= 1
