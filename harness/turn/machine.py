@@ -202,7 +202,7 @@ class Turn:
     def _ask(self) -> Iterator[Command]:
         output, plan = self._output, self.plan
         again = any(item["type"] == "mcp_call" for item in output.items)
-        items = context(self._window.items, output.items)
+        items = context(self._window.items, output.told)
         try:
             body = chat_body(plan.wanted, items, self._toolbox, again=again)
             if is_due := self._compacting.is_due(body):
