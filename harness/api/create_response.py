@@ -27,7 +27,7 @@ HANDED_ON = (
 """What a chat completion calls by the same name: handed on as it came, absent where it was absent."""
 
 _NOT_SERVED = (
-    "context_management", "moderation", "prompt", "access_programs", "background_options", "image",
+    "moderation", "prompt", "access_programs", "background_options", "image",
 )  # fmt: skip
 """Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
 
@@ -100,6 +100,13 @@ class PromptCacheOptions(Closed):
     prewarm: Literal[False] | None = None
 
 
+class ContextManagement(Closed):
+    """An entry of ``context_management``: above so many tokens the context is made short."""
+
+    type: Literal["compaction"]
+    compact_threshold: Annotated[StrictInt, Field(ge=1000)] | None = None
+
+
 class ConversationReference(Closed):
     """``conversation`` as an object."""
 
@@ -114,6 +121,7 @@ class CreateResponse(Closed):
     instructions: StrictStr | None = None
     conversation: StrictStr | ConversationReference | None = None
     previous_response_id: StrictStr | None = None
+    context_management: Annotated[list[ContextManagement], Field(min_length=1)] | None = None
     include: list[Include] | None = None
     metadata: Metadata | None = None
     store: StrictBool | None = None
@@ -158,6 +166,12 @@ class CreateResponse(Closed):
         return {name: said[name] for name in HANDED_ON if name in said}
 
     @property
+    def compact_threshold(self) -> int | None:
+        """The tokens above which the context is made short, if it is to be; of several thresholds the lowest."""
+        given = [entry.compact_threshold for entry in self.context_management or ()]
+        return min((most for most in given if most is not None), default=None)
+
+    @property
     def wants_logprobs(self) -> bool:
         return "message.output_text.logprobs" in (self.include or ())
 
@@ -200,6 +214,7 @@ def parse_create(
     if not wanted.model:
         raise missing("model")
     _check_ids(wanted)
+    _check_thresholds(wanted)
     _check_format(wanted)
     check_extra(wanted.extra_body or {})
     check_tools(wanted.tools or [])
@@ -223,6 +238,17 @@ def _check_ids(wanted: CreateResponse) -> None:
         raise invalid_prefix("conversation", conversation_id, "conv")
     if previous is not None and not previous.startswith("resp_"):
         raise invalid_prefix("previous_response_id", previous, "resp")
+
+
+def _check_thresholds(wanted: CreateResponse) -> None:
+    for place, entry in enumerate(wanted.context_management or ()):
+        if entry.compact_threshold is None:
+            raise InvalidRequest(
+                f"Missing required parameter: 'context_management[{place}].compact_threshold'.",
+                hint="Name it: how long a context the model takes is not known here.",
+                param=f"context_management[{place}].compact_threshold",
+                code="missing_required_parameter",
+            )
 
 
 def _check_format(wanted: CreateResponse) -> None:

@@ -8,6 +8,7 @@ from harness.api.create_response import parse_create
 from harness.errors import HarnessError
 from harness.server.context import json_body, services
 from harness.server.responses import history_of, new_items
+from harness.turn.compacting import context
 from harness.turn.ids import Ids
 from harness.turn.question import chat_body
 from harness.turn.tokens import prompt_tokens
@@ -22,7 +23,8 @@ async def count(request: web.Request) -> web.Response:
     body = {name: value for name, value in (await json_body(request)).items() if name != "personality"}
     wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters)
     history = await history_of(request, wanted)
-    asked = chat_body(wanted, [*history, *await new_items(request, wanted, history, Ids("input_tokens").new)])
+    items = [*history, *await new_items(request, wanted, history, Ids("input_tokens").new)]
+    asked = chat_body(wanted, context(items, []))
     counted = await asyncio.to_thread(lambda: prompt_tokens(asked, parts.counter(str(wanted.model))))
     if counted is None:
         raise HarnessError(

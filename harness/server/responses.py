@@ -21,6 +21,7 @@ from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
 from harness.server.leases import Keeper, Lease, locked
 from harness.server.openai_headers import local_headers
+from harness.server.threshold import threshold_of
 from harness.server.writer import Writer
 from harness.stores.protocol import Object, TurnStore
 from harness.turn.machine import Plan
@@ -76,7 +77,8 @@ async def begin(
     history = await history_of(request, wanted, known)
     origin = await parts.identity.origin(scope)
     input_items = await new_items(request, wanted, history, origin.ids.new)
-    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now)
+    threshold = await threshold_of(wanted, parts)
+    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now, threshold)
     headers = headers_for_upstream(request)
     return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
 

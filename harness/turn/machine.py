@@ -12,7 +12,7 @@ wrong then makes it fail.
 
 A turn asks MCP servers for their tools, runs the calls that were approved, asks the model, runs the calls of MCP tools
 that it makes, and asks again, until the model has answered or the client has to: each step is what ``_advance`` finds
-to be next.
+to be next. What the model would be asked may be too long: then it is asked for a summary first.
 """
 
 import json
@@ -45,11 +45,13 @@ from harness.turn.commands import (
     ListTools,
     Refuse,
 )
+from harness.turn.compacting import Compacting, context
 from harness.turn.delta import Reader
 from harness.turn.ids import Ids
 from harness.turn.messages import Item
 from harness.turn.output import Output
 from harness.turn.question import chat_body
+from harness.turn.tokens import Threshold
 from harness.turn.toolbox import Toolbox
 from harness.turn.usage import total_usage
 from harness.turn.window import Window
@@ -70,7 +72,10 @@ without it for another kind, and the other clients leave alone what they do not 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a turn needs to know: the request, the items before its input, its input, and its conversation's id."""
+    """What a turn needs to know: the request, the items before its input, its input, and its conversation's id.
+
+    Above the ``threshold`` the context is made short.
+    """
 
     wanted: CreateResponse
     history: list[Item]
@@ -78,6 +83,7 @@ class Plan:
     conversation_id: str | None
     ids: Ids
     now: int
+    threshold: Threshold | None = None
 
     @property
     def items(self) -> list[Item]:
@@ -91,6 +97,7 @@ class State(Enum):
     NEW = auto()
     LISTING = auto()
     CALLING = auto()
+    COMPACTING = auto()
     ASKING = auto()
     STREAMING = auto()
     KEEPING = auto()
@@ -121,6 +128,7 @@ class Turn:
             summarizes=plan.wanted.wants_summary,
         )
         self._window = Window(plan.history, plan.input_items)
+        self._compacting = Compacting(plan.wanted, plan.threshold)
         self._asked = False
         self._now = plan.now
         self._events = 0
@@ -194,16 +202,38 @@ class Turn:
     def _ask(self) -> Iterator[Command]:
         output, plan = self._output, self.plan
         again = any(item["type"] == "mcp_call" for item in output.items)
+        items = context(self._window.items, output.told)
         try:
-            body = chat_body(plan.wanted, [*self._window.items, *output.items], self._toolbox, again=again)
-        except InvalidRequest as error:
+            body = chat_body(plan.wanted, items, self._toolbox, again=again)
+            if is_due := self._compacting.is_due(body):
+                body = self._compacting.body(items)
+        except HarnessError as error:
             yield from self._refuse(Failed(error))
+            return
+        if is_due:
+            self.state = State.COMPACTING
         else:
             self.state, self._asked, self._reader = State.ASKING, True, Reader()
             output.begin()
-            if plan.wanted.background:
-                yield from self._start()
-            yield Ask(body)
+        if plan.wanted.background:
+            yield from self._start()
+        yield Ask(body)
+
+    def _summary(self, what: Chunk) -> Iterator[Command]:
+        try:
+            self._compacting.read(what.data)
+        except UpstreamError as error:
+            yield from self._refuse(Failed(error))
+
+    def _compacted(self, what: Ended) -> Iterator[Command]:
+        self._now = what.now
+        try:
+            item = self._compacting.item(self.plan.ids)
+        except UpstreamError as error:
+            yield from self._refuse(Failed(error))
+        else:
+            yield from self._say(self._output.compact(item, self._compacting.usage))
+            yield from self._advance()
 
     def _announce(self) -> Iterator[Command]:
         yield self._emit({"type": "response.created", "response": dict(self.response)})
@@ -302,6 +332,9 @@ _TRANSITIONS: dict[tuple[State, type[Input]], Callable[[Turn, Any], Iterator[Com
     (State.LISTING, Failed): Turn._unlisted,
     (State.CALLING, Called): Turn._called,
     (State.CALLING, Failed): Turn._refuse,
+    (State.COMPACTING, Chunk): Turn._summary,
+    (State.COMPACTING, Ended): Turn._compacted,
+    (State.COMPACTING, Failed): Turn._refuse,
     (State.ASKING, Failed): Turn._shorten,
     (State.ASKING, Chunk): Turn._chunk,
     (State.ASKING, Ended): Turn._end,

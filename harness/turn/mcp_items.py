@@ -89,16 +89,22 @@ class ApprovalRequest:
 
 
 class Passed:
-    """A call past the most that a turn may make: it is passed over, as if it were not made."""
+    """A call past the most that a turn may make: it is passed over, and shown to nobody but the model."""
 
-    def __init__(self, call: OpenCall) -> None:
+    item = None
+
+    def __init__(self, call: OpenCall, offer: Offer, most: int, ids: Ids) -> None:
         self._key = call.key
-        self.item: Item | None = None
+        # OGX's words, so that its recordings answer.
+        output = f"Tool call skipped: maximum tool calls limit ({most}) reached."
+        self.told: Item = {"id": ids.new("mcp"), "type": "mcp_call", "server_label": offer.server_label}
+        self.told |= {"name": offer.name, "arguments": call.unsaid, "output": output, "error": None}
 
     def takes(self, key: Key) -> bool:
         return key == self._key
 
-    def say(self, _: str) -> Iterator[Event]:
+    def say(self, text: str) -> Iterator[Event]:
+        self.told["arguments"] += text
         return iter(())
 
     def end(self, _: str) -> Iterator[Event]:

@@ -68,19 +68,34 @@ class Output:
         self._waiting: dict[Key, list[Any]] = {}
         self._status = "completed"
         self._before = 0
+        self._skipped: list[tuple[int, Item]] = []
+        self._was_spent = self._called_in_vain = False
 
     def begin(self) -> None:
         """The model begins an answer."""
         self.usages.append(None)
         self.finish_reason = None
         self._before = len(self.items)
+        self._was_spent, self._called_in_vain = self._toolbox.left < 1, False
 
     @property
     def asks_on(self) -> bool:
-        """Whether the model is to be asked again: its last answer called tools, and they were all run here."""
+        """Whether the model is to be asked again: its last answer called tools, and nobody else has to answer them.
+
+        One that calls what it is not offered any more has said all that it will.
+        """
         kinds = [item["type"] for item in self.items[self._before :]]
         is_whole = self._status == "completed"
-        return is_whole and "mcp_call" in kinds and not any(kind in kinds for kind in _HANDED_OVER)
+        has_called = "mcp_call" in kinds or self._called_in_vain
+        return is_whole and has_called and not any(kind in kinds for kind in _HANDED_OVER)
+
+    @property
+    def told(self) -> list[Item]:
+        """What the model is told of it: the items, and the calls that were passed over, in their places."""
+        told = list(self.items)
+        for place, call in reversed(self._skipped):
+            told.insert(place, call)
+        return told
 
     def list_tools(self, server_label: str, tools: list[dict[str, Any]]) -> Iterator[Event]:
         """The events of a server's tools having been listed."""
@@ -92,6 +107,14 @@ class Output:
         """The events of a server's tools that could not be listed."""
         item = {"id": self._ids.new("mcpl"), "type": "mcp_list_tools", "server_label": server_label, "tools": []}
         yield from list_events(item | {"error": error}, len(self.items))
+
+    def compact(self, item: Item, usage: dict[str, Any] | None) -> Iterator[Event]:
+        """The events of the context having been made short, which took a summary of this ``usage``."""
+        place = {"output_index": len(self.items)}
+        yield {"type": "response.output_item.added", **place, "item": dict(item)}
+        yield {"type": "response.output_item.done", **place, "item": dict(item)}
+        self.items.append(item)
+        self.usages.append(usage)
 
     def call(self, request: Item) -> Iterator[Event]:
         """The events of a call that was approved, up to where it runs."""
@@ -181,7 +204,8 @@ class Output:
         if offer.asks:
             return ApprovalRequest(call, offer, self._ids)
         if self._toolbox.left < 1:
-            return Passed(call)
+            self._called_in_vain = not self._toolbox.is_over
+            return Passed(call, offer, self._toolbox.most, self._ids)
         self._toolbox.left -= 1
         return McpCall(offer.server_label, offer.name, len(self.items), self._ids, call)
 
@@ -196,6 +220,9 @@ class Output:
             self.running = opened
         elif isinstance(opened, McpCall):
             yield from self._finish(opened, None, None)
+        elif isinstance(opened, Passed):
+            self._skipped.append((len(self.items), opened.told))
+            self._toolbox.is_over |= self._was_spent
         elif opened.item is not None:
             self.items.append(opened.item)
 

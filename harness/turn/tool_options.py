@@ -21,13 +21,12 @@ def tool_options(wanted: CreateResponse, toolbox: Toolbox, *, again: bool = Fals
     """
     own = [_nested(tool) for tool in wanted.tools or () if tool["type"] != "mcp"]
     offered = [_nested(tool) for tool in toolbox.functions]
-    spent = toolbox.left < 1
-    tools = own if own and spent else own + offered
+    tools = own if own and toolbox.is_over else own + offered
     if not tools:
         return {}
     options: Object = {"tools": tools}
     choice = _choice(wanted.tool_choice, toolbox, again=again)
-    if spent:
+    if toolbox.is_over:
         # A choice among tools may name those that are not to be called any more.
         choice = "none" if not own else choice if isinstance(choice, str) else None
     if choice is not None:

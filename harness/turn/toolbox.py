@@ -30,14 +30,19 @@ def chat_name(name: str) -> str:
 
 
 class Toolbox:
-    """What is known of the MCP servers among the ``tools`` of a request. ``left`` is how many calls may be made yet."""
+    """What is known of the MCP servers among the ``tools`` of a request.
+
+    ``most`` is how many calls may be made, ``left`` how many yet. ``is_over`` is set once the model has called in vain
+    though it could know that none was left: then it is not offered the tools any more.
+    """
 
     def __init__(self, tools: Sequence[Object] | None, most_calls: int | None) -> None:
         self._servers = servers(list(tools or ()))
         self._users = {tool["name"] for tool in tools or () if tool["type"] != "mcp"}
         self._offers: dict[str, Offer] = {}
         self._known: set[str] = set()
-        self.left = most_calls or MOST_CALLS
+        self.most = self.left = most_calls or MOST_CALLS
+        self.is_over = False
 
     @property
     def unknown(self) -> list[str]:

@@ -251,20 +251,25 @@ def test_arguments_that_are_none_are_told_to_the_model() -> None:
     assert played.final["output"][0]["error"]["code"] == -32602
 
 
-def test_calls_past_the_most_are_passed_over() -> None:
+def test_calls_past_the_most_are_passed_over_and_the_model_is_told() -> None:
     turn = turn_with(max_tool_calls=2, tools=[SERVER, USERS])
+    in_vain = called("write")
 
-    played = follow(turn, called("read"), called("write", "read", "read"), [chunk(content="So."), STOP])
+    played = follow(turn, called("read"), called("write", "read"), in_vain, [chunk(content="So."), STOP])
 
     assert kinds(played) == ["mcp_call", "mcp_call", "message"]
-    assert [tools_of(ask) for ask in played.asked] == [["mine", "read", "write"]] * 2 + [["mine"]]
+    # One that goes on calling is not offered them any more.
+    assert [tools_of(ask) for ask in played.asked] == [["mine", "read", "write"]] * 3 + [["mine"]]
+    skipped = "Tool call skipped: maximum tool calls limit (2) reached."
+    told = [message["content"] for message in played.asked[-1].body["messages"] if message["role"] == "tool"]
+    assert told == ["output of read", "output of write", skipped, skipped]
 
 
 def test_a_model_that_never_ends_is_stopped() -> None:
-    played = follow(turn_with(), *[called("read")] * 128, called("read"))
+    played = follow(turn_with(), *[called("read")] * 130)
 
     assert len([command for command in played.commands if isinstance(command, CallTool)]) == 128
-    assert played.asked[-1].body["tool_choice"] == "none"
+    assert [ask.body.get("tool_choice") for ask in played.asked[-2:]] == [None, "none"]
 
 
 def test_an_answer_that_was_cut_off_calls_nothing() -> None:
