@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -59,6 +60,10 @@ def cli() -> None:
 
 def main() -> None:
     """The console script. A user's mistake ends with a sentence, a hint and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Recordings hold characters that a terminal, or a pipe in the locale C, may not have.
+            stream.reconfigure(errors="replace")
     try:
         cli()
     except HarnessError as error:

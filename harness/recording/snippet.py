@@ -14,6 +14,7 @@ from harness.errors import RecordingError
 from harness.recording.bodies import BINARY, TEXT
 from harness.recording.canonical import endpoint_of
 from harness.recording.model import JSON_TYPE, MULTIPART, Json, Request
+from harness.recording.snippet_form import curl_arguments, files_needed, python_lines
 
 _WIDTH = 80
 
@@ -61,13 +62,15 @@ def _target(request: Request) -> _Target:
 
 def curl(request: Request) -> str:
     """A command for a POSIX shell. Raises RecordingError for a body of which only the digest was kept."""
-    target, body = _target(request), _body(request)
+    target, form = _target(request), _form(request)
+    body = None if form else _body(request)
     lines = [f'curl -sS "${{{target.base}:-{target.default}}}"{shlex.quote(target.path)}']
-    if request.method.upper() != ("GET" if body is None else "POST"):
+    if request.method.upper() != ("GET" if body is None and not form else "POST"):
         lines.append(f"-X {shlex.quote(request.method.upper())}")
     lines += [f'-H "{name}: {value.replace("$", f"${{{target.key}:-none}}")}"' for name, value in target.headers]
     if body is None:
-        return " \\\n  ".join(lines) + "\n"
+        command = " \\\n  ".join([*lines, *curl_arguments(form)])
+        return "\n".join([*files_needed(form), command, ""])
     lines.append(shlex.join(["-H", f"Content-Type: {request.media_type}"]))
     lines += ["--no-buffer"] if request.wants_stream else []
     end = "JSON"
@@ -113,29 +116,41 @@ def _with_client(body: dict[str, Json], resource: str, takes: list[str], *, stre
 
 
 def _with_urllib(request: Request) -> str:
-    target, body = _target(request), _body(request)
-    headers = {name: value for name, value in target.headers if "$" not in value}
-    headers |= {} if body is None else {"Content-Type": request.media_type}
-    [secret] = [(name, value.replace("$", "")) for name, value in target.headers if "$" in value]
+    target, form = _target(request), _form(request)
+    body = None if form else _body(request)
     is_json = request.media_type == JSON_TYPE
-    data = "None" if body is None else "json.dumps(body).encode()" if is_json else "body.encode()"
+    headers = {name: repr(value) for name, value in target.headers if "$" not in value}
+    if form:
+        headers["Content-Type"] = 'f"multipart/form-data; boundary={boundary}"'
+    elif body is not None:
+        headers["Content-Type"] = repr(request.media_type)
+    for name, value in target.headers:
+        if "$" in value:
+            headers[name] = f"{value.replace('$', '')!r} + os.environ.get({target.key!r}, 'none')"
+    data = "body" if form else "None" if body is None else "json.dumps(body).encode()" if is_json else "body.encode()"
     return "\n".join(
         [
             *(["import json"] if "json." in data else []),
             "import os",
+            "import sys",
             "import urllib.request",
+            *(["import uuid"] if form else []),
             "",
+            *files_needed(form),
             f'base = os.environ.get("{target.base}", "{target.default}")',
             *([] if body is None else [f"body = {_literal(request.body if is_json else body, 7)}"]),
+            *(python_lines(form) if form else []),
             "request = urllib.request.Request(",
             f"    base + {target.path!r},",
             f"    method={request.method.upper()!r},",
             f"    data={data},",
-            f"    headers={{**{headers!r}, {secret[0]!r}: {secret[1]!r} + os.environ.get({target.key!r}, 'none')}},",
+            "    headers={",
+            *(f"        {name!r}: {value}," for name, value in headers.items()),
+            "    },",
             ")",
             "with urllib.request.urlopen(request) as answer:",
             "    for line in answer:",
-            '        print(line.decode(), end="")',
+            "        sys.stdout.buffer.write(line)",
             "",
         ]
     )
@@ -147,13 +162,19 @@ def _literal(value: Json, column: int) -> str:
     return f"\n{' ' * column}".join(lines)
 
 
+def _form(request: Request) -> list[dict[str, Json]]:
+    """The parts of a form; none for any other body."""
+    parts = request.body.get(MULTIPART) if isinstance(request.body, dict) else None
+    return [part for part in parts if isinstance(part, dict) and "name" in part] if isinstance(parts, list) else []
+
+
 def _body(request: Request) -> str | None:
     """The body as text; None for none."""
     body = request.body
-    if isinstance(body, dict) and (MULTIPART in body or BINARY in body):
+    if isinstance(body, dict) and BINARY in body:
         raise RecordingError(
-            "of the files in this request only digests were recorded: no code can make it again.",
-            hint="Look at it with harness show, and send your own files.",
+            "of the bytes of this request only the digest was recorded: no code can make it again.",
+            hint="Look at it with harness show, and send your own file.",
         )
     if isinstance(body, dict) and TEXT in body:
         return str(body[TEXT])

@@ -95,6 +95,18 @@ print(sorted({heavy} & set(sys.modules)))
     assert done.stdout.endswith("\n[]\n")
 
 
+def test_what_a_terminal_cannot_show_ends_nothing() -> None:
+    for folder, answer in (("old", "雨"), ("new", "晴れ")):
+        said = ("--model", "m", "--message", "user=天気?", "--answer", answer, "--recordings", folder)
+        assert CliRunner().invoke(cli, ["author", *said]).exit_code == 0
+    command = [sys.executable, "-m", "harness.cli", "diff", "old", "new"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "1 pair: 1 text" in done.stdout
+
+
 def test_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

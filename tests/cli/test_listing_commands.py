@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -239,9 +240,9 @@ def test_what_is_not_there_and_what_is_not_one_is_told() -> None:
     with pytest.raises(RecordingError, match="These are 2 recordings") as refused:
         run("show", "tests/test_weather.py", "--curl")
     assert refused.value.hint.count("harness show") == 2
-    form = Request("POST", "/v1/audio/transcriptions", {"__multipart__": []}, None, media_type="multipart/form-data")
-    name = save(Exchange(form, Response({"text": "x"})))
-    with pytest.raises(RecordingError, match="only digests were recorded"):
+    sent = Request("POST", "/v1/audio/x", {"__binary__": {"sha256": "0", "size": 1}}, None, media_type="audio/wav")
+    name = save(Exchange(sent, Response({"text": "x"})))
+    with pytest.raises(RecordingError, match="only the digest was recorded"):
         run("show", name, "--python")
 
 
@@ -265,11 +266,20 @@ def requests() -> list[tuple[str, str]]:
     messages: dict[str, Any] = {"model": "c", "max_tokens": 5, "messages": [{"role": "user", "content": hostile}]}
     answer = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Claude's"}]}
     listing = {"object": "list", "data": [{"id": "listed", "object": "model"}]}
+    data, filename = b"RIFF\xff\r\n--", "it's a;sound.wav"
+    Path(filename).write_bytes(data)
+    file = {"filename": filename, "media_type": "audio/wav", "sha256": sha256(data).hexdigest(), "size": len(data)}
+    form = {"__multipart__": [{"name": "model", "value": "w"}, {"name": "file", **file},
+                              {"name": "prompt", "value": f"@x;{hostile}".replace("\n", " ")}]}  # fmt: skip
+    spoken = {"__binary__": {"media_type": "audio/mpeg", "base64": "/3BlZWNo"}}
+    speech = Request("POST", "/v1/audio/speech", {"model": "t", "input": hostile})
     return [
         (text(hostile, answer="Whole.", temperature=0.5, grammar="root ::= x"), "Whole."),
         (text(hostile, answer="Streamed", stream=True), "Streamed"),
         (vectors(), "0.5"),
         (save(Exchange(Request("POST", "/v1/messages", messages), Response(answer))), "Claude's"),
+        (save(Exchange(Request("POST", "/v1/audio/transcriptions", form), Response({"text": "Heard"}))), "Heard"),
+        (save(Exchange(speech, Response(spoken, media_type="audio/mpeg"))), "peech"),
         (save(Exchange(Request("GET", "/v1/models", {}), Response(listing))), "listed"),
         (save(Exchange(Request("DELETE", "/v1/files/x", {}, query="a=b%20c"), Response({"deleted": "x"}))), "deleted"),
     ]
@@ -279,18 +289,16 @@ def requests() -> list[tuple[str, str]]:
 def test_the_shell_command_makes_the_request(environment: dict[str, str]) -> None:
     for name, said in requests():
         command = run("show", name, "--curl").output
-        done = subprocess.run(["/bin/sh", "-euc", command], env=environment, capture_output=True, text=True, check=True)
-        assert said in done.stdout
+        done = subprocess.run(["/bin/sh", "-euc", command], env=environment, capture_output=True, check=True)
+        assert said.encode() in done.stdout
 
 
 @pytest.mark.slow
 def test_the_script_makes_the_request(environment: dict[str, str]) -> None:
     for name, said in requests():
         script = run("show", name, "--python").output
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-        )
-        assert said in done.stdout
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+        assert said.encode() in done.stdout
 
 
 def test_sums_are_by_test_model_endpoint_and_content() -> None:
