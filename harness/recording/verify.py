@@ -51,7 +51,7 @@ class Verifier:
         try:
             exchange = to_exchange(document)
         except RecordingError as error:
-            if "url" not in document["request"] and naming(_base(file), document) is not Naming.NONE:
+            if _is_of_a_tool(file, document):
                 told = f"not an exchange over HTTP, which replay passes over ({error.message})"
                 return Checked(file, (self._note(file, Kind.FORM, told), *secrets), content=digest(document))
             return Checked(file, (self._unreadable(file, error.message), *secrets))
@@ -92,7 +92,8 @@ class Verifier:
 
     def _alone(self, files: Sequence[Checked], copies: Collection[str]) -> Iterator[Finding]:
         """What was found of each file by itself, as it stands among the others."""
-        named = {(_folder(checked), checked.key): checked for checked in files if _is_named(checked)}
+        in_order = [checked for checked in files if checked.key and not _is_misnamed(checked)]
+        named = {(_folder(checked), checked.key): checked for checked in sorted(in_order, key=_is_named)}
         for checked in files:
             twin = named.get((_folder(checked), checked.key))
             for finding in checked.findings:
@@ -152,7 +153,9 @@ class Verifier:
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
         command = self._command("harness rekey", file.place)
-        if rule is Naming.NONE:
+        # What has no such mapping is of a generation whose requests were rewritten after they had named their files.
+        is_rewritten = rule is Naming.ANSWER and "id_normalization_mapping" not in document
+        if rule in (Naming.NONE, Naming.ANSWER) and not is_rewritten:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
@@ -257,6 +260,19 @@ def _twice(text: str) -> str:
     return found[0] if found else ""
 
 
+def _is_of_a_tool(file: File, document: Document) -> bool:
+    """Whether a file is one of OGX's exchanges with what is no HTTP API: a tool, or what reads files.
+
+    The latter's names are for more than their files tell.
+    """
+    request = document["request"]
+    return "url" not in request and ("api" in request or naming(_base(file), document) is not Naming.NONE)
+
+
+def _is_misnamed(checked: Checked) -> bool:
+    return any(found.kind is Kind.NAME and found.level is Level.FINDING for found in checked.findings)
+
+
 def _is_named(checked: Checked) -> bool:
     """Whether a file has the name of what it holds."""
     return bool(checked.key) and _base(checked.file) == checked.key
@@ -277,8 +293,7 @@ def _best_name(checked: Checked) -> tuple[bool, bool, bool, str]:
 
     A link is never what stays: what it leads to would be gone.
     """
-    misnamed = any(found.kind is Kind.NAME and found.level is Level.FINDING for found in checked.findings)
-    return checked.file.is_link, not _is_named(checked), misnamed, checked.file.place
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), checked.file.place
 
 
 def _same_place(one: Checked, other: Checked) -> bool:
