@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
-from harness.recording.format import Document, dumps, loads, to_exchange
+from harness.recording.format import Document, dumps, is_dumped, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.labels import wrong_labels
 from harness.recording.mending import in_order, in_step
@@ -46,8 +46,8 @@ class Verifier:
             document = loads(file.text)
         except RecordingError as error:
             return Checked(file, (self._unreadable(file, error.message), *self._secrets(file, [file.text])))
-        # Without its indentation, which is most of a file and holds nothing.
-        secrets = tuple(self._secrets(file, [json.dumps(document)]))
+        is_in_form = is_dumped(file.text, document)
+        secrets = tuple(self._secrets(file, [_lines(file.text if is_in_form else dumps(document))]))
         try:
             exchange = to_exchange(document)
         except RecordingError as error:
@@ -55,14 +55,16 @@ class Verifier:
                 told = f"not an exchange over HTTP, which replay passes over ({error.message})"
                 return Checked(file, (self._note(file, Kind.FORM, told), *secrets), content=digest(document))
             return Checked(file, (self._unreadable(file, error.message), *secrets))
-        return self._exchange(file, document, exchange, secrets)
+        return self._exchange(file, document, exchange, secrets, is_in_form=is_in_form)
 
-    def _exchange(self, file: File, document: Document, exchange: Exchange, secrets: tuple[Finding, ...]) -> Checked:
+    def _exchange(
+        self, file: File, document: Document, exchange: Exchange, secrets: tuple[Finding, ...], *, is_in_form: bool
+    ) -> Checked:
         body, holds = exchange.response.body, key(exchange.request, self.redactor)
         if not secrets and exchange.response.is_streaming and isinstance(body, list):
             secrets = tuple(self._secrets(file, spelled_out(body)))
         findings = [
-            *self._form(file, document),
+            *self._form(file, document, is_in_form=is_in_form),
             *self._labels(file, document, endpoint_of(exchange.request.path)),
             *self._name(file, document, holds),
             *secrets,
@@ -128,9 +130,9 @@ class Verifier:
     def _note(self, file: File, kind: Kind, message: str, command: str = "") -> Finding:
         return Finding(file.place, kind, message, command, level=Level.NOTE)
 
-    def _form(self, file: File, document: Document) -> Iterator[Finding]:
+    def _form(self, file: File, document: Document, *, is_in_form: bool) -> Iterator[Finding]:
         command = self._command("harness verify --fix", file.place)
-        if not _is_in_form(file.text, document):
+        if not is_in_form:
             twice = _twice(file.text)
             if twice:
                 yield Finding(file.place, Kind.FORM, f"the key {twice!r} stands twice in one object", is_lost=True)
@@ -236,11 +238,9 @@ class Verifier:
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
 
 
-def _is_in_form(text: str, document: Document) -> bool:
-    if text == dumps(document):
-        return True
-    # Older recordings have their text unescaped; that was their form.
-    return not text.isascii() and text == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def _lines(text: str) -> str:
+    """A text without the lines that it has twice: a stream's chunks are much alike."""
+    return "\n".join(dict.fromkeys(map(str.lstrip, text.split("\n"))))
 
 
 def _base(file: File) -> str:
