@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
-from harness.recording.format import Document, dumps, loads, to_exchange
+from harness.recording.format import Document, dumps, is_dumped, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.labels import wrong_labels
 from harness.recording.mending import in_order, in_step
@@ -46,23 +46,25 @@ class Verifier:
             document = loads(file.text)
         except RecordingError as error:
             return Checked(file, (self._unreadable(file, error.message), *self._secrets(file, [file.text])))
-        # Without its indentation, which is most of a file and holds nothing.
-        secrets = tuple(self._secrets(file, [json.dumps(document)]))
+        is_in_form = is_dumped(file.text, document)
+        secrets = tuple(self._secrets(file, [_lines(file.text if is_in_form else dumps(document))]))
         try:
             exchange = to_exchange(document)
         except RecordingError as error:
-            if "url" not in document["request"] and naming(_base(file), document) is not Naming.NONE:
+            if _is_of_a_tool(file, document):
                 told = f"not an exchange over HTTP, which replay passes over ({error.message})"
                 return Checked(file, (self._note(file, Kind.FORM, told), *secrets), content=digest(document))
             return Checked(file, (self._unreadable(file, error.message), *secrets))
-        return self._exchange(file, document, exchange, secrets)
+        return self._exchange(file, document, exchange, secrets, is_in_form=is_in_form)
 
-    def _exchange(self, file: File, document: Document, exchange: Exchange, secrets: tuple[Finding, ...]) -> Checked:
+    def _exchange(
+        self, file: File, document: Document, exchange: Exchange, secrets: tuple[Finding, ...], *, is_in_form: bool
+    ) -> Checked:
         body, holds = exchange.response.body, key(exchange.request, self.redactor)
         if not secrets and exchange.response.is_streaming and isinstance(body, list):
             secrets = tuple(self._secrets(file, spelled_out(body)))
         findings = [
-            *self._form(file, document),
+            *self._form(file, document, is_in_form=is_in_form),
             *self._labels(file, document, endpoint_of(exchange.request.path)),
             *self._name(file, document, holds),
             *secrets,
@@ -92,7 +94,8 @@ class Verifier:
 
     def _alone(self, files: Sequence[Checked], copies: Collection[str]) -> Iterator[Finding]:
         """What was found of each file by itself, as it stands among the others."""
-        named = {(_folder(checked), checked.key): checked for checked in files if _is_named(checked)}
+        in_order = [checked for checked in files if checked.key and not _is_misnamed(checked)]
+        named = {(_folder(checked), checked.key): checked for checked in sorted(in_order, key=_is_named)}
         for checked in files:
             twin = named.get((_folder(checked), checked.key))
             for finding in checked.findings:
@@ -127,9 +130,9 @@ class Verifier:
     def _note(self, file: File, kind: Kind, message: str, command: str = "") -> Finding:
         return Finding(file.place, kind, message, command, level=Level.NOTE)
 
-    def _form(self, file: File, document: Document) -> Iterator[Finding]:
+    def _form(self, file: File, document: Document, *, is_in_form: bool) -> Iterator[Finding]:
         command = self._command("harness verify --fix", file.place)
-        if not _is_in_form(file.text, document):
+        if not is_in_form:
             twice = _twice(file.text)
             if twice:
                 yield Finding(file.place, Kind.FORM, f"the key {twice!r} stands twice in one object", is_lost=True)
@@ -152,7 +155,9 @@ class Verifier:
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
         command = self._command("harness rekey", file.place)
-        if rule is Naming.NONE:
+        # What has no such mapping is of a generation whose requests were rewritten after they had named their files.
+        is_rewritten = rule is Naming.ANSWER and "id_normalization_mapping" not in document
+        if rule in (Naming.NONE, Naming.ANSWER) and not is_rewritten:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
@@ -233,11 +238,9 @@ class Verifier:
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
 
 
-def _is_in_form(text: str, document: Document) -> bool:
-    if text == dumps(document):
-        return True
-    # Older recordings have their text unescaped; that was their form.
-    return not text.isascii() and text == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def _lines(text: str) -> str:
+    """A text without the lines that it has twice: a stream's chunks are much alike."""
+    return "\n".join(dict.fromkeys(map(str.lstrip, text.split("\n"))))
 
 
 def _base(file: File) -> str:
@@ -255,6 +258,19 @@ def _twice(text: str) -> str:
 
     json.loads(text, object_pairs_hook=count)
     return found[0] if found else ""
+
+
+def _is_of_a_tool(file: File, document: Document) -> bool:
+    """Whether a file is one of OGX's exchanges with what is no HTTP API: a tool, or what reads files.
+
+    The latter's names are for more than their files tell.
+    """
+    request = document["request"]
+    return "url" not in request and ("api" in request or naming(_base(file), document) is not Naming.NONE)
+
+
+def _is_misnamed(checked: Checked) -> bool:
+    return any(found.kind is Kind.NAME and found.level is Level.FINDING for found in checked.findings)
 
 
 def _is_named(checked: Checked) -> bool:
@@ -277,8 +293,7 @@ def _best_name(checked: Checked) -> tuple[bool, bool, bool, str]:
 
     A link is never what stays: what it leads to would be gone.
     """
-    misnamed = any(found.kind is Kind.NAME and found.level is Level.FINDING for found in checked.findings)
-    return checked.file.is_link, not _is_named(checked), misnamed, checked.file.place
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), checked.file.place
 
 
 def _same_place(one: Checked, other: Checked) -> bool:

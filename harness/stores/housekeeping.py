@@ -90,8 +90,9 @@ def rewrite(path: Path, redactor: Redactor) -> None:
     is_http = "url" in clean["request"]
     holds = key(to_exchange(clean).request, redactor) if is_http else digest(clean["request"])
     new = path.with_name(f"{recording_name(holds, number)}.json")
-    was_named = naming(base, document, holds) is not Naming.NONE
-    if was_named and naming(base, clean, holds) is Naming.NONE and not new.exists():
+    unnamed = (Naming.NONE, Naming.ANSWER)
+    was_named = naming(base, document, holds) not in unnamed
+    if was_named and naming(base, clean, holds) in unnamed and not new.exists():
         path.rename(new)
 
 

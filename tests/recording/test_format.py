@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import RecordingError
-from harness.recording.format import dumps, file_url, loads, to_document, to_exchange
-from harness.recording.model import Exchange, Request, Response
+from harness.recording.format import dumps, file_url, is_dumped, loads, to_document, to_exchange
+from harness.recording.model import Exchange, Json, Request, Response
 
 LAW = settings(deadline=None)
 
@@ -214,3 +214,27 @@ def test_a_label_is_data_and_nothing_is_imported_for_it() -> None:
 
     assert to_exchange(document).response == Response({"id": "1"})
     assert dumps(loads(dumps(document))) == dumps(document)
+
+
+BREAKS = ["", " ", "\n", "\n  ", "  ", ",", "]", "}", "[\n]", "\t"]
+
+
+@LAW
+@given(st.dictionaries(st.text(max_size=4), values, max_size=3), st.sampled_from([2, 4, None]), st.booleans())
+def test_what_is_dumped_is_told_without_dumping(document: Json, indent: int | None, escaped: bool) -> None:
+    text = json.dumps(document, indent=indent, ensure_ascii=escaped) + "\n"
+    should = json.dumps(document, indent=2, ensure_ascii=text.isascii()) + "\n"
+    assert is_dumped(text, document) is (text == should)
+
+
+@LAW
+@given(st.dictionaries(st.text(max_size=4), values, max_size=3), st.data())
+def test_a_text_with_any_other_layout_is_not_as_it_is_dumped(document: Json, data: st.DataObject) -> None:
+    text = dumps(document)
+    at, length = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 4))
+    other = text[:at] + data.draw(st.sampled_from(BREAKS)) + text[at + length :]
+    try:
+        same = json.loads(other)
+    except ValueError:
+        return
+    assert is_dumped(other, same) is (other == dumps(same))
