@@ -4,6 +4,7 @@ import gc
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -26,8 +27,24 @@ settings.load_profile("quick")  # --hypothesis-profile comes later, and counts
 
 
 def pytest_configure() -> None:
-    """Collect garbage seldom: the client libraries make a million objects that stay, and each time all are visited."""
+    """Whatever costs more than the tests themselves is done once.
+
+    Garbage is collected seldom: the client libraries make a million objects that stay, and each time all are visited.
+    Bytecode is kept, also where the environment wants none: dozens of processes would compile the harness each anew.
+    No certificates are read, which every client does by itself: what is asked is on this machine.
+    """
     gc.set_threshold(20_000, 20, 100)
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if "HARNESS_TEST_UPSTREAM" not in os.environ:
+        os.environ.pop("SSL_CERT_FILE", None)
+        os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "tests")  # a directory that has none
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by then stays, and no collection visits it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

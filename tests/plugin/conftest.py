@@ -17,10 +17,11 @@ from tests.plugin.project import APP
 def _bare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
         monkeypatch.delenv(name)
-    # Other plugins of this environment are slow to begin, and none of the matter.
     # As a run is begun by hand, however this one was.
     monkeypatch.setattr("sys.argv", ["pytest"])
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:recording -p no:anyio -p no:platformdirs")
+    # Other plugins of this environment are slow to begin, and none of them matter.
+    slow = ("hypothesispytest", "recording", "anyio", "platformdirs", "schemathesis")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in slow))
     pytester.makepyfile(app=APP)
     pytester.syspathinsert()
 
