@@ -22,6 +22,7 @@ from harness.pytest_plugin.fixtures import (
     harness_settings,
     model,
 )
+from harness.pytest_plugin.moment import test_id
 from harness.pytest_plugin.run import MARKER, RUN, Run, uses_harness
 
 __all__ = ["_harness_use", "harness_base_url", "harness_scope", "harness_server", "harness_settings", "model"]
@@ -108,6 +109,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
     run.is_wanted = run.is_wanted or any(map(uses_harness, session.items))
+    run.written = {item.nodeid: test_id(item) for item in session.items if item.nodeid != test_id(item)}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -180,12 +182,12 @@ def pytest_runtest_makereport(
     if call.when == "teardown" and run.is_used:
         from harness.report.run_junit import properties
 
-        item.user_properties += properties(run.asked_by(item.nodeid))
+        item.user_properties += properties(run.asked_by(test_id(item)))
     if call.when == "call":
         run.note_played(item)
     report = yield
     if report.failed and run.is_used:
-        run.abandon(item.nodeid)
+        run.abandon(test_id(item))
     if run.is_used or run.guard.active:
         from harness.pytest_plugin.telling import tell
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.pytest_plugin.moment import test_id
+
 if TYPE_CHECKING:
     from harness.recording.model import Request
     from harness.report.run_log import Asked
@@ -33,14 +35,14 @@ class Bridged:
         from harness.wiring import canonicalizer_of, redactor_of
 
         store = self._store(settings)
-        self.scopes[item.nodeid] = scope
+        self.scopes[test_id(item)] = scope
         self.stores[str(settings.recordings)] = store
         mode = record_mode_of(item)
         self.modes[f"vcr {mode}"] = None
-        self.failed.discard(item.nodeid)
+        self.failed.discard(test_id(item))
 
         def recorded(name: str, request: "Request", is_new: bool) -> None:  # noqa: FBT001 - as the bridge calls it
-            self._note("recorded" if is_new else "unchanged", name, request, item.nodeid, settings)
+            self._note("recorded" if is_new else "unchanged", name, request, test_id(item), settings)
 
         Bridge(
             store,
@@ -51,7 +53,7 @@ class Bridged:
             record_errors=settings.record_errors,
             hosts=settings.upstream_hosts,
             rewrites=mode == _REWRITE,
-            has_passed=lambda: item.nodeid not in self.failed,
+            has_passed=lambda: test_id(item) not in self.failed,
             recorded=recorded,
         ).install(vcr)
 
@@ -74,7 +76,7 @@ class Bridged:
 
         cassette = getattr(item, "funcargs", {}).get("vcr")
         for name, request in [] if cassette is None else played(cassette):
-            self._note("replayed", name, request, item.nodeid, settings)
+            self._note("replayed", name, request, test_id(item), settings)
 
     def _note(self, outcome: str, name: str, request: "Request", test: str, settings: "Settings") -> None:
         from harness.report.run_log import Asked

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from harness.pytest_plugin.moment import test_id
 from harness.pytest_plugin.run import Use, marked, run_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _or_fail(function: Callable[..., T], *arguments: object) -> T:
 @pytest.fixture
 def harness_scope(request: pytest.FixtureRequest) -> str:
     """The scope of this test: its marker's, else its node id."""
-    return str(_or_fail(marked, request.node).get("scope") or request.node.nodeid)
+    return str(_or_fail(marked, request.node).get("scope") or test_id(request.node))
 
 
 @pytest.fixture
@@ -73,9 +74,9 @@ def _harness_use(request: pytest.FixtureRequest, harness_settings: "Settings", h
     )
     shared = request.getfixturevalue("harness_server") if "harness_server" in request.fixturenames else server
     if shared is not server:
-        run.begin(request.node.nodeid, harness_scope, shared)
+        run.begin(test_id(request.node), harness_scope, shared)
     run.own(harness_scope)
-    return run.begin(request.node.nodeid, harness_scope, server)
+    return run.begin(test_id(request.node), harness_scope, server)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from harness.pytest_plugin import options
 from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.bridged import Bridged
 from harness.pytest_plugin.guard import Guard
-from harness.pytest_plugin.moment import Moment
+from harness.pytest_plugin.moment import Moment, test_id
 
 if TYPE_CHECKING:
     from harness.ambient import Find, Surroundings
@@ -56,6 +56,8 @@ class Run:
         """Whether any test uses the harness."""
         self.left_out = 0
         """How many of the tests that were collected do not run; a controller of xdist's hears it of its workers."""
+        self.written: dict[str, str] = {}
+        """Of tests whose node id xdist has written otherwise, the node id that they have."""
         self._settings: Settings | None = None
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []
@@ -89,7 +91,7 @@ class Run:
             beside = folder / "recordings"
             if beside.is_dir() and not options.names_recordings(self.config):
                 given["recordings"] = str(beside)
-        return change(base, given, f"@pytest.mark.{MARKER} of {item.nodeid}", folder)
+        return change(base, given, f"@pytest.mark.{MARKER} of {test_id(item)}", folder)
 
     def watch(self, item: pytest.Item) -> None:
         """Put up the network guard, if this test replays and its network is nobody else's matter."""
@@ -128,7 +130,7 @@ class Run:
 
     def _note_during(self, server: "ServerThread") -> None:
         item, begin = self.moment.item, len(server.parts.journal.lines)
-        self._during.setdefault(id(server), []).append((begin, None if item is None else item.nodeid))
+        self._during.setdefault(id(server), []).append((begin, None if item is None else test_id(item)))
 
     def _adopt(self) -> None:
         for server in self._servers:
@@ -195,11 +197,11 @@ class Run:
             return
         settings = self.settings_of(item, item._request.getfixturevalue("harness_settings"))  # noqa: SLF001 - as above
         if settings.vcr:
-            self.bridged.begin(vcr, item, settings, str(marked(item).get("scope") or item.nodeid))
+            self.bridged.begin(vcr, item, settings, str(marked(item).get("scope") or test_id(item)))
 
     def note_played(self, item: pytest.Item) -> None:
         """A test of pytest-recording's was called: which recordings answered it."""
-        if item.nodeid in self.bridged.scopes:
+        if test_id(item) in self.bridged.scopes:
             self.bridged.played(item, self.settings_of(item, self.settings))
 
     def end(self) -> None:
@@ -313,7 +315,7 @@ def marked(item: pytest.Item | pytest.Collector) -> dict[str, Any]:
             from harness.errors import SettingsError
 
             hint = f'Write @pytest.mark.{MARKER}(mode="…"); besides: recordings, strict, upstream, state, scope.'
-            raise SettingsError(f"@pytest.mark.{MARKER} of {item.nodeid}: {marker.args[0]!r} has no name.", hint=hint)
+            raise SettingsError(f"@pytest.mark.{MARKER} of {test_id(item)}: {marker.args[0]!r} has no name.", hint=hint)
         found |= marker.kwargs
     return found
 

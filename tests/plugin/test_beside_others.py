@@ -2,6 +2,7 @@
 
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_workers_prune_and_report_as_one(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["2 replayed, 0 recorded, 0 missed", "Pruned 1 recording.", "Report: run.json"])
     assert not left.exists()
     assert len(recordings(pytester)) == 2
+
+
+@pytest.mark.usefixtures("_xdist")
+def test_what_xdist_writes_behind_a_node_id_is_no_part_of_it(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!", "test_a.py::test_hello")
+    left = record(pytester, "Said before", "Hm.", "test_a.py::test_hello")
+    pytester.makepyfile(
+        test_a="import pytest\npytestmark = pytest.mark.xdist_group('ours')\n" + textwrap.dedent(HELLO),
+        test_b="def test_other(harness_base_url):\n    pass\n",
+    )
+    result = pytester.runpytest_subprocess("-n2", "--dist=loadgroup", "--harness-strict", "--harness-prune")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["1 replayed, 0 recorded, 0 missed", "Pruned 1 recording."])
+    assert not left.exists()
 
 
 @pytest.mark.usefixtures("_xdist")
