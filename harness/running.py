@@ -162,6 +162,14 @@ async def _end(runner: web.AppRunner, parts: Parts, *, at_once: asyncio.Event) -
         await parts.services.state.close()
 
 
+_THREAD = "harness-server"
+
+
+def is_server_thread() -> bool:
+    """Whether the code that asks runs in the thread of a server."""
+    return threading.current_thread().name == _THREAD
+
+
 class ServerThread:
     """A server in a thread of its own: a context manager.
 
@@ -183,7 +191,7 @@ class ServerThread:
         self._opening = threading.Lock()
         self._to_begin: deque[str | None] = deque()
         """Scopes that begin anew as soon as the server's thread comes to it."""
-        self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -211,6 +219,10 @@ class ServerThread:
                 loop, runner = self._running()
                 self._root = asyncio.run_coroutine_threadsafe(_listen(runner, "127.0.0.1", 0), loop).result()
         return self._root
+
+    def listens_at(self, address: object) -> bool:
+        """Whether an address is the one that clients connect to."""
+        return bool(self._root) and isinstance(address, tuple) and self._root == f"http://{address[0]}:{address[1]}"
 
     @property
     def base_url(self) -> str:

@@ -121,6 +121,12 @@ class Run:
             self._note_during(server)
             return server
 
+    def is_ours(self, address: object) -> bool:
+        """Whether a connection to this address is one to a server of the run, or is made by one."""
+        from harness.running import is_server_thread
+
+        return is_server_thread() or any(server.listens_at(address) for server in self._servers)
+
     def enter(self, item: pytest.Item | None) -> None:
         """A test begins, or, with None, has ended."""
         self.moment.item, self.moment.scope = item, None

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.recording.format import loads, to_exchange
-from tests.plugin.project import HELLO, record, recordings
+from tests.plugin.project import HELLO, completion, record, recordings
+from tests.scripted_upstream import http, scripted
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +122,11 @@ BOTH = """
     def test_ours(harness_base_url):
         assert ask("Say hello") == "Hello!"
 
+    def test_by_a_client_of_the_session(harness_server, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("OPENAI_BASE_URL", harness_server.base_url)
+        assert ask("Say hello") == "Hello!"
+
     @pytest.mark.vcr
     def test_theirs(vcr, vcr_config, record_mode):
         url = "http://api.openai.com/v1/models"
@@ -163,8 +169,12 @@ def test_beside_pytest_recording(pytester: pytest.Pytester, monkeypatch: pytest.
         cassette.write_text(CASSETTE)
     flags = ["--block-network", "--record-mode=none"] if blocks else ["-k", "not test_blocked"]
     result = pytester.runpytest_subprocess(*flags)
-    result.assert_outcomes(passed=5 if blocks else 4, deselected=0 if blocks else 1)
-    result.stdout.fnmatch_lines(["1 replayed, 0 recorded, 0 missed"])
+    result.assert_outcomes(passed=6 if blocks else 5, deselected=0 if blocks else 1)
+    result.stdout.fnmatch_lines(["2 replayed, 0 recorded, 0 missed"])
+    with scripted(http(completion("Hello!"))) as upstream:
+        recording = ["--harness-mode=record", f"--harness-upstream={upstream.url}"]
+        result = pytester.runpytest_subprocess(*flags, *recording, "-k", "ours or session")
+    result.stdout.fnmatch_lines(["0 replayed, 2 recorded, 0 missed"])
 
 
 ASYNC = """
