@@ -42,7 +42,11 @@ def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
     return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
-_CLIENTS = {"anthropic": ("ANTHROPIC_BASE_URL", ""), "ollama": ("OLLAMA_HOST", "")}
+_CLIENTS = {
+    "anthropic": ("ANTHROPIC_BASE_URL", ""),
+    "azure": ("AZURE_OPENAI_ENDPOINT", ""),
+    "ollama": ("OLLAMA_HOST", ""),
+}
 """Of upstreams whose clients add more than ``/chat/completions`` to their base URL: its variable and its end."""
 
 
@@ -50,8 +54,8 @@ def client_environment(settings: Settings, root: str, scope: str | None, environ
     """The variables that lead clients to the server at ``root``: base URLs, keys where dummies do, no proxy between.
 
     ``openai`` has ``OPENAI_BASE_URL``, each other configured upstream a variable of its own (``ANTHROPIC_BASE_URL``,
-    ``NAME_BASE_URL``). In replay the keys are dummies, so that no real key is in reach; in the other modes they are
-    left as they are, or dummies where there are none.
+    ``NAME_BASE_URL``). In replay the keys (``NAME_API_KEY``, or what the upstream's ``key_env`` names) are dummies, so
+    that no real key is in reach; in the other modes they are left as they are, or dummies where there are none.
     """
     base = scoped_url(root, scope)
     found = {"OPENAI_BASE_URL": base} | without_proxy(environ)
@@ -60,8 +64,10 @@ def client_environment(settings: Settings, root: str, scope: str | None, environ
         if name != "openai":
             variable, end = _CLIENTS.get(name, (f"{stem}_BASE_URL", "/v1"))
             found[variable] = f"{base.removesuffix('/v1')}/{name}{end}"
-        if not settings.mode.needs_upstream or not environ.get(f"{stem}_API_KEY"):
-            found[f"{stem}_API_KEY"] = NO_KEY
+        named = settings.upstreams.get(name)
+        key = (named.key_env if named else None) or f"{stem}_API_KEY"
+        if not settings.mode.needs_upstream or not environ.get(key):
+            found[key] = NO_KEY
     return found
 
 
