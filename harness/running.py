@@ -42,7 +42,11 @@ def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:
     return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
-_CLIENTS = {"anthropic": ("ANTHROPIC_BASE_URL", ""), "ollama": ("OLLAMA_HOST", "")}
+_CLIENTS = {
+    "anthropic": ("ANTHROPIC_BASE_URL", ""),
+    "azure": ("AZURE_OPENAI_ENDPOINT", ""),
+    "ollama": ("OLLAMA_HOST", ""),
+}
 """Of upstreams whose clients add more than ``/chat/completions`` to their base URL: its variable and its end."""
 
 
@@ -50,8 +54,8 @@ def client_environment(settings: Settings, root: str, scope: str | None, environ
     """The variables that lead clients to the server at ``root``: base URLs, keys where dummies do, no proxy between.
 
     ``openai`` has ``OPENAI_BASE_URL``, each other configured upstream a variable of its own (``ANTHROPIC_BASE_URL``,
-    ``NAME_BASE_URL``). In replay the keys are dummies, so that no real key is in reach; in the other modes they are
-    left as they are, or dummies where there are none.
+    ``NAME_BASE_URL``). In replay the keys (``NAME_API_KEY``, or what the upstream's ``key_env`` names) are dummies, so
+    that no real key is in reach; in the other modes they are left as they are, or dummies where there are none.
     """
     base = scoped_url(root, scope)
     found = {"OPENAI_BASE_URL": base} | without_proxy(environ)
@@ -60,8 +64,10 @@ def client_environment(settings: Settings, root: str, scope: str | None, environ
         if name != "openai":
             variable, end = _CLIENTS.get(name, (f"{stem}_BASE_URL", "/v1"))
             found[variable] = f"{base.removesuffix('/v1')}/{name}{end}"
-        if not settings.mode.needs_upstream or not environ.get(f"{stem}_API_KEY"):
-            found[f"{stem}_API_KEY"] = NO_KEY
+        named = settings.upstreams.get(name)
+        key = (named.key_env if named else None) or f"{stem}_API_KEY"
+        if not settings.mode.needs_upstream or not environ.get(key):
+            found[key] = NO_KEY
     return found
 
 
@@ -162,6 +168,14 @@ async def _end(runner: web.AppRunner, parts: Parts, *, at_once: asyncio.Event) -
         await parts.services.state.close()
 
 
+_THREAD = "harness-server"
+
+
+def is_server_thread() -> bool:
+    """Whether the code that asks runs in the thread of a server."""
+    return threading.current_thread().name == _THREAD
+
+
 class ServerThread:
     """A server in a thread of its own: a context manager.
 
@@ -183,7 +197,7 @@ class ServerThread:
         self._opening = threading.Lock()
         self._to_begin: deque[str | None] = deque()
         """Scopes that begin anew as soon as the server's thread comes to it."""
-        self._thread = threading.Thread(target=self._run, name="harness-server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -211,6 +225,10 @@ class ServerThread:
                 loop, runner = self._running()
                 self._root = asyncio.run_coroutine_threadsafe(_listen(runner, "127.0.0.1", 0), loop).result()
         return self._root
+
+    def listens_at(self, address: object) -> bool:
+        """Whether an address is the one that clients connect to."""
+        return bool(self._root) and isinstance(address, tuple) and self._root == f"http://{address[0]}:{address[1]}"
 
     @property
     def base_url(self) -> str:

@@ -7,7 +7,7 @@ import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,21 @@ _MISSED = 3
 """The exit code of a command that passed though recordings were missed."""
 
 _FORWARDED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+
+
+class _NotRun(click.ClickException):
+    """A command that could not be begun: the exit code is the one that shells have for it."""
+
+    exit_code = 126
+    hint = "Is it a program, and may it be run (chmod +x)?"
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"harness: {self.message}\n  {self.hint}", file, err=True)
+
+
+class _NotFound(_NotRun):
+    exit_code = 127
+    hint = "Is it installed, and in PATH? Write it behind --, as in: harness run -- npm test"
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -47,9 +62,11 @@ def run(
 
     for report in reports:
         run_file.check(report, "--report")
+    if command[0].startswith("-"):
+        raise click.NoSuchOption(command[0], ctx=context)
     settings = settings_from(flags)
     code, parts = asyncio.run(_run(settings, command, scope))
-    log = _log(parts, scope, command)
+    log = _log(parts, _again(command, scope, "--mode", "record-if-missing", *_given(flags)))
     _keep(log, parts, code, _again(command, scope))
     click.echo("\n".join([f"-- {run_terminal.title(log)} --", *run_terminal.lines(log)]), err=True)
     for report in reports:
@@ -58,8 +75,7 @@ def run(
 
 
 async def _run(settings: "Settings", command: tuple[str, ...], scope: str | None) -> tuple[int, "Parts"]:
-    """The command's exit code, and what its server was made of. Raises SettingsError when there is no such command."""
-    from harness.errors import SettingsError
+    """The command's exit code, and what its server was made of. Raises click's error when there is no such command."""
     from harness.running import client_environment, start
 
     runner, parts, root = await start(settings, "127.0.0.1", 0)
@@ -72,8 +88,8 @@ async def _run(settings: "Settings", command: tuple[str, ...], scope: str | None
             # It may not have asked for all it asks for: it replaces no more than it recorded.
             parts.services.backend.abandon()
     except OSError as error:
-        hint = "Write the command after --, as in: harness run -- npm test"
-        raise SettingsError(f"{command[0]}: {error.strerror}", hint=hint) from error
+        kind = _NotFound if isinstance(error, FileNotFoundError) else _NotRun
+        raise kind(f"{command[0]}: {error.strerror}") from error
     finally:
         await runner.cleanup()
     # Shells say so of a program that a signal has ended.
@@ -114,13 +130,27 @@ def _again(command: tuple[str, ...], scope: str | None, *flags: str) -> str:
     return shlex.join(["harness", "run", *flags, *scoped, "--", *command])
 
 
-def _log(parts: "Parts", scope: str | None, command: tuple[str, ...]) -> "RunLog":
+def _given(flags: dict[str, Any]) -> Iterator[str]:
+    """The flags that say where and what is recorded."""
+    for name in ("recordings", "upstream", "responses", "strict", "record_errors", "timings", "keep_equal"):
+        flag, value = f"--{name.replace('_', '-')}", flags[name]
+        match value:
+            case None:
+                continue
+            case bool():
+                yield flag if value else flag.replace("--", "--no-", 1)
+            case _:
+                for one in (value,) if isinstance(value, str) else value:
+                    yield from (flag, one)
+
+
+def _log(parts: "Parts", again: str) -> "RunLog":
     from harness.report.run_log import RunLog, asked
 
     where = str(parts.settings.recordings)
     return RunLog(
         parts.settings.modes,
-        lambda *_: f"OPENAI_API_KEY=… {_again(command, scope, '--mode', 'record-if-missing')}",
+        lambda *_: f"OPENAI_API_KEY=… {again}",
         asked=[asked(line, where) for line in parts.journal.lines],
     )
 

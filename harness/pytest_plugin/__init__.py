@@ -23,6 +23,7 @@ from harness.pytest_plugin.fixtures import (
     harness_settings,
     model,
 )
+from harness.pytest_plugin.moment import test_id
 from harness.pytest_plugin.run import MARKER, RUN, Run, uses_harness
 
 __all__ = ["_harness_use", "harness_base_url", "harness_scope", "harness_server", "harness_settings", "model"]
@@ -111,6 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
     run.is_wanted = run.is_wanted or any(map(uses_harness, session.items))
+    run.written = {item.nodeid: test_id(item) for item in session.items if item.nodeid != test_id(item)}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -175,10 +177,10 @@ def pytest_runtest_makereport(
     if call.when == "teardown" and run.is_used:
         from harness.report.run_junit import properties
 
-        item.user_properties += properties(run.asked_by(item.nodeid))
+        item.user_properties += properties(run.asked_by(test_id(item)))
     report = yield
     if report.failed and run.is_used:
-        run.abandon(item.nodeid)
+        run.abandon(test_id(item))
     if run.is_used or run.guard.active:
         from harness.pytest_plugin.telling import tell
 

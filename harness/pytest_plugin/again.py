@@ -56,7 +56,9 @@ def _carried(args: Iterator[str]) -> Iterator[str]:
         if arg in _ALONE:
             yield arg
         elif arg in _WITH_VALUE:
-            yield f"{arg} {shlex.quote(next(args, ''))}"
+            value = next(args, "")
+            if not value.startswith("no:"):
+                yield f"{arg} {shlex.quote(value)}"
         elif name.startswith("--") and name in _WITH_VALUE and is_given:
             yield f"{name}={shlex.quote(value)}"
         elif arg[:2] in _WITH_VALUE and not arg.startswith("--"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.pytest_plugin.again import record_command
+from harness.pytest_plugin.moment import test_id
 
 if TYPE_CHECKING:
     from harness.errors import RecordingNotFound
@@ -41,21 +42,21 @@ class Bridged:
 
         store = self._store(settings)
         rewrites = _rewrites(item)
-        self.scopes[item.nodeid] = scope
+        self.scopes[test_id(item)] = scope
         self.stores[str(settings.recordings)] = store
         self.modes[f"vcr {_REWRITE if rewrites else mode}"] = None
-        self.failed.discard(item.nodeid)
+        self.failed.discard(test_id(item))
         return Bridge(
             store,
             canonicalizer_of(settings),
             redactor_of(settings),
             scope,
-            _Listener(self, item.config, item.nodeid, scope, str(settings.recordings), _recording_flag(item)),
+            _Listener(self, item.config, test_id(item), scope, str(settings.recordings), _recording_flag(item)),
             strict=settings.strict,
             record_errors=settings.record_errors,
             hosts=settings.upstream_hosts,
             rewrites=rewrites,
-            has_passed=lambda: item.nodeid not in self.failed,
+            has_passed=lambda: test_id(item) not in self.failed,
         )
 
     def _store(self, settings: "Settings") -> "RecordingStore":

@@ -41,6 +41,7 @@ def told(run: Run) -> dict[str, Any]:
         "log": run.log().as_json(),
         "directories": run.directories(),
         "scopes": run.scopes(),
+        "written": run.written,
     }
 
 
@@ -51,7 +52,8 @@ def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
     if not parts and not session.config.getoption("--harness-report") and not options.wants_unused(session.config):
         return None
     ended = Ended(_merged(run, parts))
-    outcomes = _outcomes(session.config)
+    written = {name: test for part in parts for name, test in part["written"].items()}
+    outcomes = {written.get(name, name): outcome for name, outcome in _outcomes(session.config).items()}
     ended.log.tests = {test: outcomes.get(test, "unknown") for test in sorted(ended.log.tests)}
     _sum_up(session, run, ended, _Whole(parts, outcomes, run.left_out, exitstatus))
     return ended

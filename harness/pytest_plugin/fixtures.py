@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from harness.pytest_plugin.run import Use, marked, run_of
+from harness.pytest_plugin.moment import test_id
+from harness.pytest_plugin.run import Run, Use, marked, run_of
 
 if TYPE_CHECKING:
     from harness.running import ServerThread
@@ -59,27 +60,31 @@ def _or_fail(function: Callable[..., T], *arguments: object) -> T:
 @pytest.fixture
 def harness_scope(request: pytest.FixtureRequest) -> str:
     """The scope of this test: its marker's, else its node id."""
-    return str(_or_fail(marked, request.node).get("scope") or request.node.nodeid)
+    return str(_or_fail(marked, request.node).get("scope") or test_id(request.node))
 
 
 @pytest.fixture
-def _harness_use(request: pytest.FixtureRequest, harness_settings: "Settings", harness_scope: str) -> Use:
+def _harness_use(request: pytest.FixtureRequest, harness_settings: "Settings", harness_scope: str) -> Iterator[Use]:
     """The server of this test, and its scope."""
     run = run_of(request.config)
+    if request.config.pluginmanager.hasplugin("recording"):
+        # pytest-recording may block the network: that must have happened by now for the server to be let through.
+        request.getfixturevalue("block_network")
     settings = _or_fail(run.settings_of, request.node, harness_settings)
     run.guard.active = run.guard.active and not settings.mode.needs_upstream
-    server = (
-        request.getfixturevalue("harness_server") if settings == harness_settings else _or_fail(run.server, settings)
-    )
-    shared = request.getfixturevalue("harness_server") if "harness_server" in request.fixturenames else server
-    if shared is not server:
-        run.begin(request.node.nodeid, harness_scope, shared)
-    run.own(harness_scope)
-    return run.begin(request.node.nodeid, harness_scope, server)
+    with pytest.MonkeyPatch.context() as patch:
+        _let_through(patch, run)
+        is_shared = settings == harness_settings
+        server = request.getfixturevalue("harness_server") if is_shared else _or_fail(run.server, settings)
+        shared = request.getfixturevalue("harness_server") if "harness_server" in request.fixturenames else server
+        if shared is not server:
+            run.begin(test_id(request.node), harness_scope, shared)
+        run.own(harness_scope)
+        yield run.begin(test_id(request.node), harness_scope, server)
 
 
 @pytest.fixture
-def harness_base_url(request: pytest.FixtureRequest, _harness_use: Use) -> Iterator[str]:
+def harness_base_url(_harness_use: Use) -> Iterator[str]:
     """The base URL of this test, also in ``OPENAI_BASE_URL`` for code that makes its own client.
 
     Each configured upstream has its own variable besides (``ANTHROPIC_BASE_URL``). In replay ``OPENAI_API_KEY`` is a
@@ -88,20 +93,15 @@ def harness_base_url(request: pytest.FixtureRequest, _harness_use: Use) -> Itera
     """
     from harness.running import client_environment, scoped_url
 
-    if request.config.pluginmanager.hasplugin("recording"):
-        # pytest-recording may block the network: that must have happened by now for the server to be let through.
-        request.getfixturevalue("block_network")
     server, scope = _harness_use.server, _harness_use.scope
     with pytest.MonkeyPatch.context() as patch:
         for name, value in client_environment(server.settings, server.root, scope, os.environ).items():
             patch.setenv(name, value)
-        _let_through(patch, server.root)
         yield scoped_url(server.root, scope)
 
 
-def _let_through(patch: pytest.MonkeyPatch, root: str) -> None:
-    """Where connections are blocked by a patch of ``socket``, let those to our own server through."""
-    port = int(root.rpartition(":")[2])
+def _let_through(patch: pytest.MonkeyPatch, run: Run) -> None:
+    """Where connections are blocked by a patch of ``socket``, let those to our own servers through, and theirs."""
     for name in ("connect", "connect_ex"):
         blocked = getattr(socket.socket, name)
         # The method that the system has: what blocks stands before it.
@@ -110,8 +110,7 @@ def _let_through(patch: pytest.MonkeyPatch, root: str) -> None:
             continue
 
         def connect(self: Any, address: Any, *args: Any, real: Any = real, blocked: Any = blocked) -> Any:
-            is_ours = isinstance(address, tuple) and address[:2] == ("127.0.0.1", port)
-            return real(self, address) if is_ours else blocked(self, address, *args)
+            return real(self, address) if run.is_ours(address) else blocked(self, address, *args)
 
         patch.setattr(socket.socket, name, connect)
 

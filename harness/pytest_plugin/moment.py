@@ -21,3 +21,13 @@ class Moment:
     def whose(self) -> str | None:
         """The scope of what names none."""
         return None if self.wider else self.scope
+
+
+def test_id(item: pytest.Item | pytest.Collector) -> str:
+    """The node id of a test, without the groups that xdist writes behind it (``--dist loadgroup``)."""
+    names = {
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+        if item.config.getoption("loadgroup", None)
+    }
+    return item.nodeid.removesuffix(f"@{'_'.join(sorted(names))}") if names else item.nodeid

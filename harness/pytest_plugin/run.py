@@ -15,7 +15,7 @@ from harness.pytest_plugin import options
 from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.bridged import Bridged
 from harness.pytest_plugin.guard import Guard
-from harness.pytest_plugin.moment import Moment
+from harness.pytest_plugin.moment import Moment, test_id
 
 if TYPE_CHECKING:
     from harness.ambient import Find, Surroundings
@@ -57,6 +57,8 @@ class Run:
         """Whether any test uses the harness."""
         self.left_out = 0
         """How many of the tests that were collected do not run; a controller of xdist's hears it of its workers."""
+        self.written: dict[str, str] = {}
+        """Of tests whose node id xdist has written otherwise, the node id that they have."""
         self._settings: Settings | None = None
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []
@@ -90,7 +92,7 @@ class Run:
             beside = folder / "recordings"
             if beside.is_dir() and not options.names_recordings(self.config):
                 given["recordings"] = str(beside)
-        return change(base, given, f"@pytest.mark.{MARKER} of {item.nodeid}", folder)
+        return change(base, given, f"@pytest.mark.{MARKER} of {test_id(item)}", folder)
 
     def watch(self, item: pytest.Item) -> None:
         """Put up the network guard, if this test replays and its network is nobody else's matter."""
@@ -120,6 +122,12 @@ class Run:
             self._note_during(server)
             return server
 
+    def is_ours(self, address: object) -> bool:
+        """Whether a connection to this address is one to a server of the run, or is made by one."""
+        from harness.running import is_server_thread
+
+        return is_server_thread() or any(server.listens_at(address) for server in self._servers)
+
     def enter(self, item: pytest.Item | None) -> None:
         """A test begins, or, with None, has ended."""
         self.moment.item, self.moment.scope = item, None
@@ -129,7 +137,7 @@ class Run:
 
     def _note_during(self, server: "ServerThread") -> None:
         item, begin = self.moment.item, len(server.parts.journal.lines)
-        self._during.setdefault(id(server), []).append((begin, None if item is None else item.nodeid))
+        self._during.setdefault(id(server), []).append((begin, None if item is None else test_id(item)))
 
     def _adopt(self) -> None:
         for server in self._servers:
@@ -198,7 +206,7 @@ class Run:
         settings, item = self._bridged_settings(), self.moment.item
         if settings is None or item is None:
             return None
-        return self.bridged.begin(item, settings, str(marked(item).get("scope") or item.nodeid), mode)
+        return self.bridged.begin(item, settings, str(marked(item).get("scope") or test_id(item)), mode)
 
     def _bridged_settings(self) -> "Settings | None":
         """The settings of the test that runs now, if it wants its cassettes bridged. Fails it of wrong ones."""
@@ -326,7 +334,7 @@ def marked(item: pytest.Item | pytest.Collector) -> dict[str, Any]:
             from harness.errors import SettingsError
 
             hint = f'Write @pytest.mark.{MARKER}(mode="…"); besides: recordings, strict, upstream, state, scope.'
-            raise SettingsError(f"@pytest.mark.{MARKER} of {item.nodeid}: {marker.args[0]!r} has no name.", hint=hint)
+            raise SettingsError(f"@pytest.mark.{MARKER} of {test_id(item)}: {marker.args[0]!r} has no name.", hint=hint)
         found |= marker.kwargs
     return found
 

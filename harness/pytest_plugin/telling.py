@@ -10,6 +10,7 @@ import pytest
 
 from harness.pytest_plugin.again import record_command
 from harness.pytest_plugin.guard import ROUTES
+from harness.pytest_plugin.moment import test_id
 from harness.pytest_plugin.run import Run
 
 if TYPE_CHECKING:
@@ -26,17 +27,17 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
     """Put into a report what the harness knows of it."""
     refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)]))
     if refused and call.when != "teardown" and not report.skipped:
-        _put(item, call, report, _refused(refused, item.nodeid))
+        _put(item, call, report, _refused(refused, test_id(item)))
     if not report.failed or not run.is_used:
         return
-    misses = run.misses(item.nodeid)
+    misses = run.misses(test_id(item))
     known = [*misses, *run.shared_misses()]
     miss = next((miss for miss in known if call.excinfo and _tells(call.excinfo.value, miss)), None)
     if miss is not None and not refused:
         _put(item, call, report, _error(miss, item))
     elif misses:
         report.sections.append((_MISSES, "\n\n".join(dict.fromkeys(miss.error or "" for miss in misses))))
-    if lines := run.first_lines(item.nodeid):
+    if lines := run.first_lines(test_id(item)):
         report.sections.append((_EXCHANGES, "\n".join(lines)))
 
 
@@ -72,7 +73,7 @@ def _error(miss: "Asked", item: pytest.Item) -> "HarnessError":
     """The miss itself. One that is of no single test is recorded by the test that came by it."""
     from harness.errors import RecordingNotFound
 
-    command = record_command(item.config, [item.nodeid], [miss.flag])
+    command = record_command(item.config, [test_id(item)], [miss.flag])
     return RecordingNotFound(miss.error or "", hint=f"Record it:  {command}")
 
 

@@ -78,7 +78,7 @@ class NamedUpstream:
     """An upstream with a name, from ``[tool.harness.upstreams.NAME]``: chosen by a path or by a model's name.
 
     ``auth`` is the header of its key: ``bearer``, ``api-key``, ``x-api-key`` or ``none``. ``query`` and ``headers`` go
-    with every request.
+    with every request. ``key_env`` is the variable that its key comes from.
     """
 
     base_url: str
@@ -86,6 +86,7 @@ class NamedUpstream:
     auth: str = "bearer"
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    key_env: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

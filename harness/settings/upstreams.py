@@ -53,8 +53,9 @@ def _upstream(name: str, value: Any, environ: Mapping[str, str]) -> NamedUpstrea
         base_url += "" if "/openai" in base_url else "/openai/deployments/{model}"
     elif name == "azure" and "/openai" not in base_url:
         base_url += "/openai/v1"
-    key = values.api_key(environ, str(table["key_env"])) if "key_env" in table else None
-    return NamedUpstream(base_url, key, auth, query, _texts(table.get("headers", {}), f"{where} headers"))
+    key_env = str(table["key_env"]) if "key_env" in table else None
+    key = values.api_key(environ, key_env) if key_env else None
+    return NamedUpstream(base_url, key, auth, query, _texts(table.get("headers", {}), f"{where} headers"), key_env)
 
 
 def _texts(value: Any, where: str) -> dict[str, str]:

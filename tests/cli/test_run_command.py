@@ -61,12 +61,14 @@ def test_the_command_is_answered_and_its_code_is_the_code(project: Path) -> None
 
 def test_a_command_that_passes_though_it_missed_fails(project: Path) -> None:
     reports = ["--report", "run.json", "--report", "run.md"]
-    done = harness(project, "run", "--scope", "mine", *reports, "--", sys.executable, "ask.py", "Never said")
+    done = harness(
+        project, "run", "--scope", "mine", "--strict", *reports, "--", sys.executable, "ask.py", "Never said"
+    )
     assert (done.returncode, done.stdout.splitlines()[0]) == (3, "answered 404")
     assert 'messages[0].content  "Say hello"  ->  "Never said"' in done.stderr
     told = json.loads((project / "run.json").read_text())
     assert [miss["scope"] for miss in told["misses"]] == ["mine"]
-    assert told["command"].startswith("OPENAI_API_KEY=… harness run --mode record-if-missing --scope mine -- ")
+    assert told["command"].startswith("OPENAI_API_KEY=… harness run --mode record-if-missing --strict --scope mine -- ")
     assert told["command"] in done.stderr
     assert told["command"] in (project / "run.md").read_text()
     assert harness(project, "run", "--", sys.executable, "ask.py", "Never said", "4").returncode == 4
@@ -75,7 +77,7 @@ def test_a_command_that_passes_though_it_missed_fails(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--", "no-such-program"], "no-such-program: No such file or directory"),
+        (["--modee", "live", "--", "true"], "No such option '--modee'."),
         (["--mode", "rec", "--", "true"], "--mode: 'rec' is not a mode."),
         (["--report", "run.txt", "--", "true"], "--report: 'run.txt' says no form of a report."),
         ([], "Missing argument 'COMMAND...'"),
@@ -83,6 +85,25 @@ def test_a_command_that_passes_though_it_missed_fails(project: Path) -> None:
 )
 def test_a_mistake_is_a_sentence_and_code_2(mistake: Callable[..., str], arguments: list[str], said: str) -> None:
     assert said in mistake("run", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        (
+            "no-such-program",
+            127,
+            "harness: no-such-program: No such file or directory\n  Is it installed, and in PATH?",
+        ),
+        ("./ask.py", 126, "harness: ./ask.py: Permission denied\n  Is it a program, and may it be run (chmod +x)?"),
+    ],
+)
+def test_a_command_that_cannot_be_begun_has_the_code_of_shells(
+    project: Path, command: str, code: int, said: str
+) -> None:
+    done = harness(project, "run", "--", command)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(said)
 
 
 def test_the_flags_of_the_command_are_its_own(project: Path) -> None:

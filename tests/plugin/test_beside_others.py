@@ -2,12 +2,14 @@
 
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from harness.recording.format import loads, to_exchange
-from tests.plugin.project import HELLO, record, recordings
+from tests.plugin.project import HELLO, completion, record, recordings
+from tests.scripted_upstream import http, scripted
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +91,20 @@ def test_workers_prune_and_report_as_one(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.usefixtures("_xdist")
+def test_what_xdist_writes_behind_a_node_id_is_no_part_of_it(pytester: pytest.Pytester) -> None:
+    record(pytester, "Say hello", "Hello!", "test_a.py::test_hello")
+    left = record(pytester, "Said before", "Hm.", "test_a.py::test_hello")
+    pytester.makepyfile(
+        test_a="import pytest\npytestmark = pytest.mark.xdist_group('ours')\n" + textwrap.dedent(HELLO),
+        test_b="def test_other(harness_base_url):\n    pass\n",
+    )
+    result = pytester.runpytest_subprocess("-n2", "--dist=loadgroup", "--harness-strict", "--harness-prune")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["1 replayed, 0 recorded, 0 missed", "Pruned 1 recording."])
+    assert not left.exists()
+
+
+@pytest.mark.usefixtures("_xdist")
 def test_workers_prune_nothing_when_tests_were_left_out(pytester: pytest.Pytester) -> None:
     record(pytester, "Say hello", "Hello!", "test_a.py::test_hello")
     record(pytester, "Say hello", "Hello!", "test_b.py::test_hello")
@@ -104,6 +120,11 @@ BOTH = """
     from app import ask
 
     def test_ours(harness_base_url):
+        assert ask("Say hello") == "Hello!"
+
+    def test_by_a_client_of_the_session(harness_server, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("OPENAI_BASE_URL", harness_server.base_url)
         assert ask("Say hello") == "Hello!"
 
     @pytest.mark.vcr
@@ -148,8 +169,12 @@ def test_beside_pytest_recording(pytester: pytest.Pytester, monkeypatch: pytest.
         cassette.write_text(CASSETTE)
     flags = ["--block-network", "--record-mode=none"] if blocks else ["-k", "not test_blocked"]
     result = pytester.runpytest_subprocess(*flags)
-    result.assert_outcomes(passed=5 if blocks else 4, deselected=0 if blocks else 1)
-    result.stdout.fnmatch_lines(["1 replayed, 0 recorded, 0 missed"])
+    result.assert_outcomes(passed=6 if blocks else 5, deselected=0 if blocks else 1)
+    result.stdout.fnmatch_lines(["2 replayed, 0 recorded, 0 missed"])
+    with scripted(http(completion("Hello!"))) as upstream:
+        recording = ["--harness-mode=record", f"--harness-upstream={upstream.url}"]
+        result = pytester.runpytest_subprocess(*flags, *recording, "-k", "ours or session")
+    result.stdout.fnmatch_lines(["0 replayed, 2 recorded, 0 missed"])
 
 
 ASYNC = """

@@ -1,6 +1,7 @@
 """The server in a thread beside a test: it begins, it fails to begin, it ends."""
 
 import contextlib
+import dataclasses
 import os
 import socket
 import threading
@@ -11,8 +12,9 @@ import openai
 import pytest
 
 from harness.errors import HarnessError, SettingsError
-from harness.running import ServerThread, scoped_url, without_proxy
-from harness.settings import Mode, Settings
+from harness.running import ServerThread, client_environment, scoped_url, without_proxy
+from harness.settings import NO_KEY, Mode, Settings
+from harness.settings.upstreams import named_upstreams
 
 
 def threads() -> set[threading.Thread]:
@@ -111,3 +113,23 @@ def test_a_forked_process_is_told_that_it_has_no_server(tmp_path: Path, monkeypa
         monkeypatch.setattr(os, "getpid", lambda: here + 1)
         with pytest.raises(HarnessError, match="was forked"):
             server.begin("a")
+
+
+def test_every_client_is_led_to_the_server_and_away_from_real_keys() -> None:
+    environ = {"OPENAI_API_KEY": "sk-real", "GATE_KEY": "real"}
+    tables = {"azure": {"base_url": "https://me.openai.azure.com"}, "anthropic": {}}
+    gate = {"base_url": "https://gate.example/v1", "key_env": "GATE_KEY"}
+    settings = Settings(upstreams=named_upstreams({**tables, "my-gate": gate}, environ))
+    given = client_environment(settings, "http://here", None, environ)
+    bases = {name: value for name, value in given.items() if value.startswith("http")}
+    assert bases == {
+        "OPENAI_BASE_URL": "http://here/v1",
+        "AZURE_OPENAI_ENDPOINT": "http://here/azure",
+        "ANTHROPIC_BASE_URL": "http://here/anthropic",
+        "MY_GATE_BASE_URL": "http://here/my-gate/v1",
+    }
+    keys = {"OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GATE_KEY"}
+    assert {name for name, value in given.items() if value == NO_KEY} == keys
+    recording = client_environment(dataclasses.replace(settings, mode=Mode.RECORD), "http://here", None, environ)
+    dummies = {name for name, value in recording.items() if value == NO_KEY}
+    assert dummies == {"AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
