@@ -208,7 +208,8 @@ def parse_create(
                 param=name,
                 code="unsupported_parameter",
             )
-    check_writable({name: value for name, value in body.items() if name != "input"})
+    # Items are looked at one by one.
+    check_writable({name: value for name, value in body.items() if name != "input" or isinstance(value, str)})
     # A flag that is off asks for nothing.
     wanted = parse(CreateResponse, {name: value for name, value in body.items() if name not in _NOT_SERVED})
     if not wanted.model:

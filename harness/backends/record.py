@@ -21,7 +21,7 @@ from harness.recording.key import key_of_clean
 from harness.recording.model import Exchange, Request, Response
 from harness.recording.near_miss import record_command
 from harness.recording.normalize import normalizer
-from harness.recording.recordable import is_recordable
+from harness.recording.recordable import is_recordable, says_failure
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.recording.transcript import transcript
 
@@ -130,6 +130,9 @@ class RecordBackend:
                 raw = edited_results(answer.body or b"", normalize)
                 body, media_type = response_body(raw, answer.media_type, must_be_json=must_be_json)
         except ValueError:
+            take.finish(_refusal(answer))
+            return answer
+        if must_be_json and not self._errors and says_failure(body):
             take.finish(_refusal(answer))
             return answer
         headers = normalized(answer.headers, take.key)

@@ -154,7 +154,7 @@ async def _just(what: Input) -> AsyncGenerator[Input, None]:
 async def _chunks(answer: Answer) -> AsyncGenerator[dict[str, Any], None]:
     """The chunks of an answer, whether it is a stream, a prepared stream or a whole completion."""
     if base_type(answer.media_type) != STREAM_TYPE:
-        for chunk in split(_object(answer.body or b"")):
+        for chunk in split(_completion(answer.body or b"")):
             yield chunk
         return
     decoder = sse.Decoder()
@@ -191,6 +191,16 @@ async def _pieces(answer: Answer) -> AsyncGenerator[bytes, None]:
     finally:
         if isinstance(answer.stream, AsyncGenerator):
             await answer.stream.aclose()
+
+
+def _completion(data: bytes) -> dict[str, Any]:
+    """A whole completion. Some upstreams say that they failed in an answer that looks like one."""
+    completion = _checked(_object(data))
+    if not completion.get("choices"):
+        raise UpstreamError(
+            f"The upstream sent what is no chat completion: {data.decode(errors='replace')[:300]}", hint="Ask again."
+        )
+    return completion
 
 
 def _object(data: bytes) -> dict[str, Any]:

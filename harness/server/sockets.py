@@ -16,7 +16,8 @@ from harness.api.body import parse_object
 from harness.api.create_response import parse_create
 from harness.api.errors import not_allowed
 from harness.api.socket_events import REQUEST, STEER, check_kind, error_event, response_body, steer_failed
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InvalidRequest
+from harness.server import cors
 from harness.server.background import GRACE_SECONDS
 from harness.server.context import services
 from harness.server.leases import Keeper
@@ -35,6 +36,13 @@ async def connect(request: web.Request) -> web.StreamResponse:
     """Speak over a WebSocket until the client leaves and all that it asked for is done."""
     if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
         raise not_allowed(request.method, request.path, "POST")
+    if cors.comes_from_page(request) and not cors.is_local(request):
+        raise InvalidRequest(
+            f"A page of {request.headers[hdrs.ORIGIN]} may not ask here.",
+            hint="Serve it from this machine (http://localhost).",
+            http_status=403,
+            code="origin_not_allowed",
+        )
     socket = web.WebSocketResponse(timeout=_CLOSING_SECONDS, max_msg_size=request.client_max_size, compress=False)
     await socket.prepare(request)
     dialogue = Dialogue(request, socket)

@@ -1,5 +1,6 @@
 """``/v1/chat/completions`` beyond asking: completions that were asked with ``store: true``, kept and shown."""
 
+import re
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,8 @@ from harness.api.validation import parse
 from harness.server.context import json_body, services
 from harness.stores.protocol import StateStore
 
+_DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
 
 async def keep(state: StateStore, asked: dict[str, Any], completion: dict[str, Any]) -> None:
     """Write down a whole completion that was asked with ``store: true``; one of the same id before it goes."""
@@ -29,9 +32,15 @@ async def list_completions(request: web.Request) -> web.Response:
     rows = await services(request).state.completions()
     wanted = {name[9:-1]: value for name, value in request.query.items() if name.startswith("metadata[")}
     model = request.query.get("model")
-    rows = [row for row in rows if model in (None, row.get("model")) and wanted.items() <= row["metadata"].items()]
+    rows = [row for row in rows if _is_of(row, model) and wanted.items() <= row["metadata"].items()]
     page = paginate(rows, query.after, query.limit, query.order)
     return web.json_response(list_body(page.items, has_more=page.has_more))
+
+
+def _is_of(completion: dict[str, Any], model: str | None) -> bool:
+    """Whether a model gave a completion; the name without its date, which clients ask for, is one of its names."""
+    given = str(completion.get("model"))
+    return model in (None, given, _DATE.sub("", given))
 
 
 async def retrieve(request: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 Live: nothing is recorded that would notice.
 """
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ from openai import OpenAI
 
 from harness.running import ServerThread
 from harness.settings import Mode, Settings
-from tests.scripted_upstream import chunk, scripted, stream
+from tests.scripted_upstream import chunk, http, scripted, stream
 
 
 def refused(answer: bytes, tmp_path: Path, ask: Callable[[OpenAI], Any]) -> openai.APIStatusError:
@@ -73,3 +74,38 @@ def test_a_stream_may_say_its_charset(tmp_path: Path, streamed: bool) -> None:
             with client.responses.stream(model="m", input="Hi") if streamed else nullcontext() as events:
                 response = events.get_final_response() if events else client.responses.create(model="m", input="Hi")
     assert response.output_text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"error": {"message": "slow down", "code": 429}, "user_id": "u"}, 429, "slow down"),
+        ({"error": "out of memory"}, 502, "out of memory"),
+        ({"object": "error", "message": "no such model", "code": 404}, 502, "no such model"),
+        ({"choices": []}, 502, "no chat completion"),
+    ],
+)
+def test_a_failure_that_looks_like_an_answer_is_an_error(
+    tmp_path: Path, body: dict[str, Any], status: int, message: str
+) -> None:
+    raised = refused(
+        http(json.dumps(body).encode()), tmp_path, lambda client: client.responses.create(model="m", input="Hi")
+    )
+    assert raised.status_code == status
+    assert message in str(raised)
+
+
+def test_a_failure_that_looks_like_an_answer_is_not_recorded(tmp_path: Path) -> None:
+    failed = http(b'{"error": {"message": "slow down", "code": 429}}')
+    with scripted(failed, failed, stream(chunk("Hi"), chunk(finish="stop"))) as upstream:
+        settings = Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url)
+        with ServerThread(settings) as server, OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as client:
+            with pytest.raises(openai.RateLimitError):
+                client.responses.create(model="m", input="Hi")
+            asked = client.chat.completions.with_raw_response.create(
+                model="m", messages=[{"role": "user", "content": "Hi"}]
+            )
+            assert b"slow down" in asked.content
+            assert list(tmp_path.iterdir()) == []
+            assert client.responses.create(model="m", input="Hi").output_text == "Hi"
+    assert len(list(tmp_path.iterdir())) == 1

@@ -74,6 +74,8 @@ WRONG = [
     # What is missing.
     asked("missing_required_parameter", "model", r"^Missing required parameter: 'model'\.$", model=...),
     asked("missing_required_parameter", "input", r"^Missing required parameter: 'input'\.$", input=...),
+    asked("invalid_value", "input", "written as JSON", input="\ud83d"),
+    asked("invalid_value", "input[0].content", "written as JSON", input=[ITEM | {"content": "\ud83d"}]),
     asked("missing_required_parameter", "tools[0].name", "^Missing required", tools=[{"type": "function"}]),
     asked("missing_required_parameter", "input[3].content[0].type", "^Missing required", **part(text="x")),
     Wrong("POST", f"{CONVERSATIONS}/{{conv}}/items", {}, 400, "missing_required_parameter", "items", "^Missing"),

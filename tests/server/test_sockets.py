@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, TypeAlias
 
 import pytest
-from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, WSServerHandshakeError
 
 from tests.server.conformance import check_stream, needs_descriptions
 from tests.server.test_responses_backend import HELLO, PATH, STOP, Api, Played, run
@@ -53,6 +53,18 @@ def test_a_response_that_is_not_kept_goes_on_over_its_socket_alone() -> None:
         async with api.client.ws_connect(PATH) as socket:
             await socket.send_json(more)
             assert (await answer(socket))[-1]["error"]["code"] == "previous_response_not_found"
+
+    run(Played(), scenario)
+
+
+def test_a_page_of_anybody_elses_opens_no_socket() -> None:
+    async def scenario(api: Api) -> None:
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await api.client.ws_connect(PATH, headers={"Origin": "https://example.com"})
+        assert refused.value.status == 403
+        async with api.client.ws_connect(PATH, headers={"Origin": "http://localhost:5173"}) as socket:
+            await socket.send_json(ASK)
+            assert (await answer(socket))[-1]["type"] == "response.completed"
 
     run(Played(), scenario)
 

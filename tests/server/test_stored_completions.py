@@ -13,8 +13,9 @@ from harness.recording.canonical import Canonicalizer
 from harness.recording.key import key
 from harness.recording.model import Request
 from harness.running import ServerThread
-from harness.settings import Settings
+from harness.settings import Mode, Settings
 from harness.stores.directory import DirectoryStore
+from tests.scripted_upstream import chunk, scripted, stream
 
 
 @pytest.fixture
@@ -53,6 +54,18 @@ def test_what_is_stored_is_listed_shown_changed_and_deleted(client: OpenAI) -> N
         completions.retrieve(one.id)
     with pytest.raises(openai.NotFoundError):
         completions.messages.list(one.id)
+
+
+def test_a_model_is_listed_under_its_name_with_and_without_its_date(tmp_path: Path) -> None:
+    said = chunk("Hi", "stop") | {"model": "m-2024-08-06"}
+    with scripted(stream(said)) as upstream:
+        with ServerThread(Settings(mode=Mode.LIVE, upstream=upstream.url, recordings=tmp_path)) as server:
+            with OpenAI(base_url=server.base_url, api_key="x") as client:
+                list(client.chat.completions.create(**body("one"), store=True, stream=True))
+                found = {
+                    name: len(list(client.chat.completions.list(model=name))) for name in ("m", "m-2024-08-06", "m-2")
+                }
+    assert found == {"m": 1, "m-2024-08-06": 1, "m-2": 0}
 
 
 def test_metadata_that_cannot_be_kept_is_refused_before_the_model_is_asked(client: OpenAI) -> None:
