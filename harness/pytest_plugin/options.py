@@ -61,13 +61,14 @@ def add(parser: pytest.Parser) -> None:
 
 def named(config: pytest.Config, name: str) -> str | None:
     """What a flag, else a variable, else pytest's file says of something that is no setting."""
-    said: list[str | None] = [config.getoption(f"--harness-{name}"), os.environ.get(f"HARNESS_{name.upper()}")]
+    flag = f"--harness-{name.replace('_', '-')}"
+    said: list[str | None] = [config.getoption(flag), os.environ.get(f"HARNESS_{name.upper()}")]
     return next((value for value in [*said, config.getini(f"harness_{name}")] if value is not None), None)
 
 
 def is_asked(config: pytest.Config) -> bool:
     """Whether anybody said anything that should be checked before the first test runs."""
-    named_ones = (named(config, name) is not None for name in ("mode", "setup"))
+    named_ones = (named(config, name) is not None for name in ("mode", "mcp_mode", "setup"))
     return any(named_ones) or bool(config.getoption("--harness-report"))
 
 

@@ -1,5 +1,6 @@
 """A conversation and its items, within a transaction that somebody else began."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert, select
@@ -29,11 +30,11 @@ def append(connection: Connection, conversation_id: str, new_items: Sequence[Obj
 
 def _refuse_duplicates(connection: Connection, conversation_id: str, ids: Sequence[str]) -> None:
     taken = select(kept_items.c.id).where(kept_items.c.conversation_id == conversation_id, kept_items.c.id.in_(ids))
-    seen = set(connection.scalars(taken))
-    for item_id in ids:
-        if item_id in seen:
+    kept = set(connection.scalars(taken))
+    for item_id, count in Counter(ids).items():
+        if item_id in kept or count > 1:
             raise InvalidRequest(
-                f"Duplicate item found with id '{item_id}'. Remove duplicate items from your input and try again.",
+                ("Item already in conversation. " if item_id in kept else "")
+                + f"Duplicate item found with id '{item_id}'. Remove duplicate items from your input and try again.",
                 code="invalid_value",
             )
-        seen.add(item_id)

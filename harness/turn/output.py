@@ -69,14 +69,15 @@ class Output:
         self._status = "completed"
         self._before = 0
         self._skipped: list[tuple[int, Item]] = []
-        self._was_spent = self._called_in_vain = False
+        self._was_spent = self._was_over = self._called_in_vain = False
 
     def begin(self) -> None:
         """The model begins an answer."""
         self.usages.append(None)
         self.finish_reason = None
         self._before = len(self.items)
-        self._was_spent, self._called_in_vain = self._toolbox.left < 1, False
+        self._was_spent, self._was_over = self._toolbox.left < 1, self._toolbox.is_over
+        self._called_in_vain = False
 
     @property
     def asks_on(self) -> bool:
@@ -204,7 +205,7 @@ class Output:
         if offer.asks:
             return ApprovalRequest(call, offer, self._ids)
         if self._toolbox.left < 1:
-            self._called_in_vain = not self._toolbox.is_over
+            self._called_in_vain = not self._was_over
             return Passed(call, offer, self._toolbox.most, self._ids)
         self._toolbox.left -= 1
         return McpCall(offer.server_label, offer.name, len(self.items), self._ids, call)

@@ -106,9 +106,11 @@ def test_items_keep_the_order_in_which_they_came_even_after_deletions(url: str) 
 def test_an_id_stands_once_in_a_conversation_and_a_refused_batch_leaves_nothing(url: str) -> None:
     async def scenario(state: SqlState) -> None:
         await state.create_conversation(conversation(), [item("msg_1")])
-        for batch in ([item("msg_2"), item("msg_1")], [item("msg_3"), item("msg_3")]):
-            with pytest.raises(InvalidRequest, match="Duplicate item found with id"):
-                await state.add_items("conv_1", batch)
+        kept, twice = [item("msg_2"), item("msg_1")], [item("msg_3"), item("msg_3")]
+        with pytest.raises(InvalidRequest, match=r"Item already in conversation.*'msg_1'"):
+            await state.add_items("conv_1", kept)
+        with pytest.raises(InvalidRequest, match=r"^Duplicate item found with id 'msg_3'"):
+            await state.add_items("conv_1", twice)
         assert ids(await state.items("conv_1")) == ["msg_1"]
 
         await state.create_conversation(conversation("conv_2"), [item("msg_1")])

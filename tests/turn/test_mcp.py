@@ -253,7 +253,7 @@ def test_arguments_that_are_none_are_told_to_the_model() -> None:
 
 def test_calls_past_the_most_are_passed_over_and_the_model_is_told() -> None:
     turn = turn_with(max_tool_calls=2, tools=[SERVER, USERS])
-    in_vain = called("write")
+    in_vain = called("write", "read")
 
     played = follow(turn, called("read"), called("write", "read"), in_vain, [chunk(content="So."), STOP])
 
@@ -262,7 +262,7 @@ def test_calls_past_the_most_are_passed_over_and_the_model_is_told() -> None:
     assert [tools_of(ask) for ask in played.asked] == [["mine", "read", "write"]] * 3 + [["mine"]]
     skipped = "Tool call skipped: maximum tool calls limit (2) reached."
     told = [message["content"] for message in played.asked[-1].body["messages"] if message["role"] == "tool"]
-    assert told == ["output of read", "output of write", skipped, skipped]
+    assert told == ["output of read", "output of write", skipped, skipped, skipped]
 
 
 def test_a_model_that_never_ends_is_stopped() -> None:
