@@ -58,14 +58,19 @@ def list_all(places: Sequence[Path], asked: Asked) -> Listed:
 def opened(place: Path) -> Recordings:
     """The recordings of a directory. Raises RecordingError where it is not there."""
     if not place.is_dir():
-        raise RecordingError(f"No recordings: {place} is not a directory.", hint="Name a directory of recordings.")
+        raise RecordingError(
+            f"No recordings: {place} is not a directory.",
+            hint="Name a directory of recordings, or record some: HARNESS_MODE=record-if-missing pytest",
+        )
     return in_directory(place)
 
 
-def pick(places: Sequence[Path], selection: Selection) -> Iterator[tuple[Path, str, Exchange]]:
-    """The recordings that were asked for, each with its file and its name, one at a time; broken ones are passed over.
+def pick(
+    places: Sequence[Path], selection: Selection, broken: Callable[[str], None]
+) -> Iterator[tuple[Path, str, Exchange]]:
+    """The recordings that were asked for, each with its file and its name, one at a time.
 
-    Raises RecordingError for a directory that is not there.
+    ``broken`` is told of those that cannot be read. Raises RecordingError for a directory that is not there.
     """
     for place in places:
         recordings = opened(place)
@@ -74,7 +79,8 @@ def pick(places: Sequence[Path], selection: Selection) -> Iterator[tuple[Path, s
                 continue
             try:
                 exchange = exchange_of(recordings.read(name))
-            except RecordingError:
+            except RecordingError as error:
+                broken(f"{place / file}: {error.message}")
                 continue
             if selection.takes(name, exchange):
                 yield place / file, name, exchange

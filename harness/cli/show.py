@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import directories_of, settings_from, shown, width_of_terminal
+from harness.cli.options import places_of, settings_from, shown, width_of_terminal
 from harness.cli.selecting import selected, with_selection
 
 if TYPE_CHECKING:
@@ -46,13 +46,14 @@ def show(what: tuple[str, ...], **given: Any) -> None:
     picked = selected(what, given["tests"], given["models"], given["endpoints"])
     if not picked.selection.words and not picked.places:
         raise click.UsageError("Say which: a key or its first digits, a file, or a test. harness ls lists them.")
-    found = list(pick(picked.places or directories_of(settings_from({})), picked.selection))
+    broken: list[str] = []
+    found = list(pick(picked.places or places_of(settings_from({})), picked.selection, broken.append))
+    for line in broken:
+        click.echo(f"Could not be read: {line}", err=True)
     if not found:
         words = " ".join(picked.selection.words)
         short = "Of a key, give four digits or more. " if any(map(_is_too_short, picked.selection.words)) else ""
-        raise RecordingError(
-            f"No recording is {words}, or it cannot be read.", hint=f"{short}harness ls; harness verify"
-        )
+        raise RecordingError(f"No recording that can be read is {words}.", hint=f"{short}harness ls; harness verify")
     if given["form"] in ("curl", "python"):
         click.echo(_code(found, given["form"]), nl=False)
     elif given["form"] == "json":

@@ -101,16 +101,19 @@ def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> N
         ended.notes += [pruned] if pruned else []
         if unused.fails(config, found) and is_green:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if is_whole and whole.parts:
-        _keep(config, log, whole, covered, is_good=is_green and not log.missed())
+    if whole.parts:
+        _keep(config, log, whole, covered if is_whole else None, is_good=is_green and not log.missed())
     ended.notes += _write(config, log)
 
 
-def _keep(config: pytest.Config, log: "RunLog", whole: _Whole, covered: "Coverage", *, is_good: bool) -> None:
-    """Note for ``harness prune`` what a whole run has used."""
+def _keep(config: pytest.Config, log: "RunLog", whole: _Whole, covered: "Coverage | None", *, is_good: bool) -> None:
+    """Note for ``harness prune`` what a run has used; ``covered`` is None where it was not of the whole suite."""
     from harness.pruning import states_of
     from harness.report import last_run
 
+    if covered is None:
+        last_run.add(_COMMAND, config.rootpath, log.used())
+        return
     if not is_good:
         last_run.forget(_COMMAND, config.rootpath)
         return

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -68,6 +68,19 @@ def keep(run: LastRun, root: Path) -> None:
         Path(file.name).replace(_file(run.command, root))
     except OSError:
         return
+
+
+def add(command: str, root: Path, used: Mapping[str, Iterable[str]]) -> None:
+    """A later run of a part of it used these, too: a test that has come since may need what none needed before."""
+    run = _read(_file(command, root))
+    if run is None:
+        return
+    known = dict(run.used)
+    for place, names in used.items():
+        within = _within(place, root)
+        known[within] = known.get(within, frozenset()) | frozenset(names)
+    if known != run.used:
+        keep(replace(run, used=known), root)
 
 
 def forget(command: str, root: Path) -> None:

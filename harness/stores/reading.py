@@ -1,7 +1,8 @@
 """Recordings of a directory or a file, for commands that look at whole sets of them: named at once, read one by one."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,9 +53,20 @@ def _is_hidden(file: str) -> bool:
 
 
 def in_directory(path: Path) -> Recordings:
-    """The recordings in and below a directory."""
-    found = named(file.relative_to(path).as_posix() for file in path.rglob("*.json") if file.is_file())
+    """The recordings in and below a directory. Raises RecordingError for a folder that cannot be looked into."""
+    found = named(file.relative_to(path).as_posix() for file in _files_below(path) if file.is_file())
     return Recordings(str(path), found, lambda name: _bytes(path / found[name]))
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise RecordingError(
+            f"{error.filename} cannot be looked into: {error.strerror}", hint=f"chmod u+rx {error.filename}"
+        ) from error
+
+    for folder, folders, files in os.walk(path, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(folder, name) for name in files if name.endswith(".json"))
 
 
 def in_file(path: Path, name: str = "") -> Recordings:

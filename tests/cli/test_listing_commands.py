@@ -1,5 +1,6 @@
 """``harness ls``, ``show`` and ``stats``: which recordings there are, what they say, what they come to."""
 
+import errno
 import json
 import os
 import shutil
@@ -189,6 +190,26 @@ def test_a_broken_file_is_named_and_passed_over() -> None:
     listed = CliRunner().invoke(cli, ["ls", "--json"])
     assert [one["name"] for one in json.loads(listed.stdout)] == [said]
     assert "recordings/broken.json: not JSON" in listed.stderr
+    shown = CliRunner().invoke(cli, ["show", "recordings/broken.json"])
+    assert "recordings/broken.json: not JSON" in shown.stderr
+    assert isinstance(shown.exception, RecordingError)
+
+
+def test_a_folder_that_nobody_may_look_into_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("recordings/secret")
+    folder.mkdir()
+    scan = os.scandir
+
+    def refusing(path: str) -> Any:
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    # Root may look into every folder.
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(RecordingError, match="recordings/secret cannot be looked into") as refused:
+        run("ls")
+    assert refused.value.hint == "chmod u+rx recordings/secret"
 
 
 def test_a_dialogue_is_shown() -> None:
@@ -235,7 +256,7 @@ def test_the_number_in_a_sequence_picks_one() -> None:
 def test_what_is_not_there_and_what_is_not_one_is_told() -> None:
     text("Rain?"), tools()
     assert run("show").exit_code == 2
-    with pytest.raises(RecordingError, match="No recording is 123456"):
+    with pytest.raises(RecordingError, match="No recording that can be read is 123456"):
         run("show", "123456")
     with pytest.raises(RecordingError, match="These are 2 recordings") as refused:
         run("show", "tests/test_weather.py", "--curl")

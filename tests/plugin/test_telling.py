@@ -9,7 +9,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.main import cli
 from tests.plugin.project import HELLO, completion, record, recordings
 from tests.scripted_upstream import http, scripted
 
@@ -254,6 +256,25 @@ def test_the_last_whole_run_is_kept_for_later(pytester: pytest.Pytester, with_un
     assert last_run.load(pytester.path) == [known]
     pytester.runpytest()
     assert last_run.load(pytester.path) == []
+
+
+def test_what_a_later_run_of_a_part_used_is_noted_beside_the_last_whole_run(
+    pytester: pytest.Pytester, with_unused: dict[str, Path]
+) -> None:
+    """A test that has come since may be answered by what no other one needs."""
+    pytester.runpytest()
+    pytester.makepyfile(
+        test_new="""
+        from app import ask
+
+        def test_new(harness_base_url):
+            assert ask("Said before") == "Hm."
+    """
+    )
+    pytester.runpytest("test_new.py").assert_outcomes(passed=1)
+    pruned = CliRunner().invoke(cli, ["prune", "--yes"])
+    assert pruned.output.endswith("1 recording unused, 1 kB.\nDeleted 1 recording.\n"), pruned.output
+    assert with_unused["left"].exists()
 
 
 PAST = """

@@ -96,5 +96,5 @@ def _killed(tmp_path: Path, url: str, how: signal.Signals, *, at_least: int) -> 
     _, told = process.communicate(timeout=30)
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert "the same command goes on from there" in told
+        assert "The same command goes on from there" in told
     return len(_answers(tmp_path))
