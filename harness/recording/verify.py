@@ -16,7 +16,7 @@ from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
 from harness.recording.format import Document, dumps, is_dumped, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
-from harness.recording.labels import wrong_labels
+from harness.recording.labels import is_cut_off, wrong_labels
 from harness.recording.mending import in_order, in_step
 from harness.recording.model import Exchange, Json
 from harness.recording.naming import Naming, naming
@@ -149,8 +149,14 @@ class Verifier:
             yield Finding(file.place, Kind.FORM, said, command, Mend.REWRITE)
 
     def _labels(self, file: File, document: Document, endpoint: str) -> Iterator[Finding]:
-        for fault in wrong_labels(document["response"], endpoint):
+        response = document["response"]
+        for fault in wrong_labels(response, endpoint):
             yield Finding(file.place, Kind.TYPE, fault, is_lost=True)
+        if is_cut_off(response, endpoint):
+            said = 'a stream without its end, and nothing says that it broke off ("is_broken")'
+            # The oldest have what was read of a stream, which need not be all of it.
+            level = Level.FINDING if "test_id" in document else Level.NOTE
+            yield Finding(file.place, Kind.TYPE, said, level=level, is_lost=level is Level.FINDING)
 
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
@@ -266,7 +272,7 @@ def _is_of_a_tool(file: File, document: Document) -> bool:
     The latter's names are for more than their files tell.
     """
     request = document["request"]
-    return "url" not in request and ("api" in request or naming(_base(file), document) is not Naming.NONE)
+    return "url" not in request and ("api" in request or naming(_base(file), document) is Naming.OLDER)
 
 
 def _is_misnamed(checked: Checked) -> bool:
