@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from harness.crew import Crew
-from harness.errors import RecordingError
+from harness.errors import NotHttp, RecordingError
 from harness.recording.canonical import Canonicalizer
 from harness.recording.diff import Diff, Pair, Single, compare, dialogue_of, sorted_pairs
 from harness.recording.drift import Wire, drift
@@ -45,6 +45,8 @@ class _Unreadable(NamedTuple):
     side: int
     name: str
     reason: str
+    is_other: bool = False
+    """Not broken, but no exchange over HTTP."""
 
 
 class _Job(NamedTuple):
@@ -98,8 +100,9 @@ def _compared(old: Recordings, new: Recordings, asked: Asked, crew: Crew, progre
         added,
         removed,
         drift(*total.wires),
-        tuple(_told(sides, fault) for fault in sorted(set(total.unreadable))),
+        tuple(_told(sides, fault) for fault in sorted(set(total.unreadable)) if not fault.is_other),
         asked.prices.currency if asked.prices else "USD",
+        sum(fault.is_other for fault in set(total.unreadable)),
     )
 
 
@@ -178,8 +181,12 @@ def _card_batch(batch: list[tuple[int, str, bytes]]) -> list[tuple[int, Card | _
         try:
             found.append((at, card(name, exchange_of(data).request, _benches[0].canonicalizer)))
         except RecordingError as error:
-            found.append((at, _Unreadable(at, name, error.message)))
+            found.append((at, _unreadable(at, name, error)))
     return found
+
+
+def _unreadable(at: int, name: str, error: RecordingError) -> _Unreadable:
+    return _Unreadable(at, name, error.message, isinstance(error, NotHttp))
 
 
 def _compare_batch(batch: list[_Job]) -> _Outcome:
@@ -196,7 +203,7 @@ def _compare_one(job: _Job, outcome: _Outcome) -> None:
         try:
             sides.append((at, name, exchange_of(data)))
         except RecordingError as error:
-            outcome.unreadable.append(_Unreadable(at, name, error.message))
+            outcome.unreadable.append(_unreadable(at, name, error))
     if len(sides) < 2:
         outcome.singles += [(at, Single(name, exchange.request.scope)) for at, name, exchange in sides]
         return

@@ -61,6 +61,10 @@ class RecordingError(HarnessError):
     default_code = "invalid_recording"
 
 
+class NotHttp(RecordingError):
+    """A recording of an exchange with what is no HTTP API, such as a tool of OGX's: replay passes it over."""
+
+
 class RecordingNotSent(RecordingError):
     """A recording that its store could not take now; it is kept on this machine until the store can."""
 

@@ -96,8 +96,11 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
         found = compare_all(old, new, asked, progress)
     for line in found.unreadable:
         click.echo(f"Could not be read: {line}", err=True)
+    if found.passed_over:
+        click.echo(f"Passed over: {found.passed_over} recordings of tools, not of an HTTP API.", err=True)
     if not (found.pairs or found.added or found.removed):
         reason = "mend the files named above" if found.unreadable else f"no recording is of {' or '.join(models)}"
+        reason = reason if found.unreadable or models else "there are recordings of tools alone"
         raise click.UsageError(f"Nothing could be compared: {reason}.")
     if found.unreadable and not found.pairs:
         raise click.UsageError("Nothing could be compared: mend the files named above, or record them again.")

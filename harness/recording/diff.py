@@ -80,7 +80,8 @@ class Single:
 class Diff:
     """The outcome: every pair, the recordings that only NEW has (``added``), and those that only OLD has.
 
-    ``unreadable`` are files of either side that are no recordings, each with the reason.
+    ``unreadable`` are files of either side that are no recordings, each with the reason; ``passed_over`` is how many
+    are recordings of exchanges with what is no HTTP API.
     """
 
     pairs: tuple[Pair, ...]
@@ -89,6 +90,7 @@ class Diff:
     drift: tuple[Drift, ...] = ()
     unreadable: tuple[str, ...] = ()
     currency: str = "USD"
+    passed_over: int = 0
 
     @property
     def summary(self) -> dict[str, int]:

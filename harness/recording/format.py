@@ -11,7 +11,7 @@ import json
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from harness.errors import RecordingError
+from harness.errors import NotHttp, RecordingError
 from harness.recording.bodies import content
 from harness.recording.canonical import endpoint_of
 from harness.recording.model import JSON_TYPE, Exchange, Json, Request, Response
@@ -34,6 +34,9 @@ _OPENING, _CLOSING, _EMPTY = ("[", "{"), ("]", "}"), ("[]", "{}")
 
 _OK = 200
 _ERROR, _FAILURE = 400, 500
+
+_OF_TOOLS = frozenset({"tool_name", "api"})
+"""What the request of OGX's exchanges with tools, and with what reads files, names in place of a URL."""
 
 _LOCAL_ENDINGS = (".local", ".localhost", ".internal", ".lan")
 
@@ -99,8 +102,13 @@ def _is_indented(lines: list[str], texts: list[str]) -> bool:
 
 
 def to_exchange(document: Document) -> Exchange:
-    """What a document records. Raises RecordingError when a part that an answer needs is missing."""
+    """What a document records.
+
+    Raises RecordingError when a part that an answer needs is missing, NotHttp for an exchange of OGX's with a tool.
+    """
     request, response = document["request"], document["response"]
+    if "url" not in request and not _OF_TOOLS.isdisjoint(request):
+        raise NotHttp("not an exchange over HTTP", hint="Leave it to OGX, or move it elsewhere.")
     provider, path, query = _parts_of(request.get("url"))
     scope = document.get("test_id")
     if not isinstance(scope, str | None):

@@ -29,6 +29,9 @@ _SEARCHES = (
 )
 _Patterns = tuple[tuple[re.Pattern[str], str], ...]
 
+_SHARED = ("/models", "/info")
+"""What was asked for all tests: recordings of it may be named for none, whichever asked first."""
+
 _OF_TESTS = (
     ("::test_output_guardrails_", "::test_output_safety_guardrails_"),
     ("::test_input_guardrails[", "::test_input_safety_guardrails["),
@@ -75,12 +78,11 @@ def _hashed(document: Document) -> Iterator[dict[str, Json]]:
         return
     bodies = list(_bodies(body))
     tests: list[dict[str, Json]] = [{"test_id": document.get("test_id")}, {}]
-    if document.get("test_id"):
+    if path.endswith(_SHARED):
         tests.append({"test_id": None})
-    for method in dict.fromkeys((str(request.get("method", "")).upper(), "POST")):
-        for test in tests:
-            for one in bodies:
-                yield {"method": method, "endpoint": path, "body": one, **test}
+    for test in tests:
+        for one in bodies:
+            yield {"method": str(request.get("method", "")).upper(), "endpoint": path, "body": one, **test}
 
 
 def _bodies(body: Json) -> Iterator[Json]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from harness.recording.canonical import CHUNKED
 from harness.recording.model import Json
+from harness.recording.streams import choices_of
 
 _CLASS = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?:\[.*\])?")
 """A class, by its full name; one with a parameter has it in brackets behind."""
@@ -20,6 +21,8 @@ _FITTING = {
     "model": "Model",
 }
 """The class of OpenAI's that each ``object`` is."""
+_LISTS = {"ChatCompletion": "choices", "ChatCompletionChunk": "choices", "CreateEmbeddingResponse": "data"}
+"""The list of objects that a class of OpenAI's cannot do without."""
 
 
 def wrong_labels(response: dict[str, Json], endpoint: str) -> Iterator[str]:
@@ -29,6 +32,9 @@ def wrong_labels(response: dict[str, Json], endpoint: str) -> Iterator[str]:
         yield 'the pieces of a stream, and "is_streaming" says that it is none'
     if not isinstance(response.get("is_streaming", False), bool):
         yield '"is_streaming" is neither true nor false'
+    labelled = [isinstance(item, dict) and "__type__" in item for item in (body if isinstance(body, list) else [])]
+    if any(labelled) and not all(labelled):
+        yield "of a stream's pieces only some have a __type__"
     faults = (_fault(item) for item in (body if isinstance(body, list) else [body]))
     yield from dict.fromkeys(fault for fault in faults if fault)
 
@@ -36,6 +42,24 @@ def wrong_labels(response: dict[str, Json], endpoint: str) -> Iterator[str]:
 def _is_stream(body: list[Json], endpoint: str) -> bool:
     """Whether a list is chunks, or lines of text."""
     return bool(body) and (endpoint in CHUNKED or all(isinstance(item, str) for item in body))
+
+
+def is_cut_off(response: dict[str, Json], endpoint: str) -> bool:
+    """Whether a stream's end is missing, of which nothing says that it broke off.
+
+    Of chunks that is a finish reason, of Anthropic's events the last one.
+    """
+    body = response.get("body")
+    if not (response.get("is_streaming") and isinstance(body, list)) or response.get("is_broken"):
+        return False
+    if body and all(isinstance(item, str) for item in body):
+        text = "".join(body)
+        return '"message_start"' in text and '"message_stop"' not in text and '"error"' not in text
+    chunks = [item.get("__data__", item) for item in body if isinstance(item, dict)]
+    whole = [chunk for chunk in chunks if isinstance(chunk, dict)]
+    if endpoint not in CHUNKED or len(whole) < len(body) or any(chunk.get("error") for chunk in whole):
+        return False
+    return not any(choice.get("finish_reason") for chunk in whole for choice in choices_of(chunk))
 
 
 def _fault(item: Json) -> str:
@@ -49,11 +73,20 @@ def _fault(item: Json) -> str:
         return f"__type__ {label!r} is not the name of a class"
     if not _is_known(match[1]):
         return f"__type__ {label!r} is no class that an answer has"
-    said = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        return f"__type__ {label!r} stands on what is no object"
+    held = _LISTS.get(match[1].rpartition(".")[2]) if label.startswith("openai.types.") else None
+    if held and not _is_of_objects(data.get(held)):
+        return f"__type__ {label!r} stands on what has no list of {held}"
+    said = data.get("object")
     fitting = _FITTING.get(said) if isinstance(said, str) else None
     if fitting and label.startswith("openai.types.") and not match[1].endswith((f".{fitting}", f".Parsed{fitting}")):
         return f"__type__ {label!r} stands on a {said}"
     return ""
+
+
+def _is_of_objects(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _is_known(name: str) -> bool:

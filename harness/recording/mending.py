@@ -9,7 +9,7 @@ from harness.recording.redact import Redactor
 
 _DOCUMENT = ("test_id", "request", "response", "id_normalization_mapping", "position")
 _REQUEST = ("test_id", "method", "url", "headers", "body", "endpoint", "model", "media_type", "provider_metadata")
-_RAW_REQUEST = ("test_id", "url", "method", "payload")
+_RAW_REQUEST = ("test_id", "url", "method", "payload", "endpoint", "headers")
 """The order of OGX's exchanges over plain HTTP clients."""
 _RESPONSE = (
     *("status", "body", "is_streaming", "envelope", "is_exception", "exception_data", "exception_message"),
@@ -29,7 +29,7 @@ def in_order(document: Document) -> Document:
     """
     request = document["request"]
     parts = {
-        "request": _ordered(request, _RAW_REQUEST if "payload" in request else _REQUEST),
+        "request": _ordered(request, _REQUEST if "body" in request else _RAW_REQUEST),
         "response": _ordered(document["response"], _RESPONSE),
     }
     if any(parts[name] is not document[name] for name in parts):

@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.errors import RecordingError
+from harness.errors import NotHttp, RecordingError
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
 from harness.recording.format import Document, dumps, is_dumped, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
-from harness.recording.labels import wrong_labels
+from harness.recording.labels import is_cut_off, wrong_labels
 from harness.recording.mending import in_order, in_step
 from harness.recording.model import Exchange, Json
 from harness.recording.naming import Naming, naming
@@ -50,10 +50,9 @@ class Verifier:
         secrets = tuple(self._secrets(file, [_lines(file.text if is_in_form else dumps(document))]))
         try:
             exchange = to_exchange(document)
+        except NotHttp as error:
+            return Checked(file, (*self._other(file, document, error), *secrets), content=digest(document))
         except RecordingError as error:
-            if _is_of_a_tool(file, document):
-                told = f"not an exchange over HTTP, which replay passes over ({error.message})"
-                return Checked(file, (self._note(file, Kind.FORM, told), *secrets), content=digest(document))
             return Checked(file, (self._unreadable(file, error.message), *secrets))
         return self._exchange(file, document, exchange, secrets, is_in_form=is_in_form)
 
@@ -148,9 +147,24 @@ class Verifier:
             )
             yield Finding(file.place, Kind.FORM, said, command, Mend.REWRITE)
 
+    def _other(self, file: File, document: Document, error: NotHttp) -> Iterator[Finding]:
+        """What is said of an exchange with a tool; one with what reads files is named for more than its file tells."""
+        yield self._note(file, Kind.FORM, f"{error.message}: replay passes it over")
+        if "api" not in document["request"] and naming(_base(file), document) is not Naming.OLDER:
+            named = digest({name: value for name, value in document["request"].items() if name != "test_id"})
+            new = file.place.removesuffix(f"{_base(file)}.json") + f"{named}.json"
+            command = self._command("mv", file.place, new)
+            yield Finding(file.place, Kind.NAME, f"not named by what was asked, {named[:12]}", command)
+
     def _labels(self, file: File, document: Document, endpoint: str) -> Iterator[Finding]:
-        for fault in wrong_labels(document["response"], endpoint):
+        response = document["response"]
+        for fault in wrong_labels(response, endpoint):
             yield Finding(file.place, Kind.TYPE, fault, is_lost=True)
+        if is_cut_off(response, endpoint):
+            said = 'a stream without its end, and nothing says that it broke off ("is_broken")'
+            # The oldest have what was read of a stream, which need not be all of it.
+            level = Level.FINDING if "test_id" in document else Level.NOTE
+            yield Finding(file.place, Kind.TYPE, said, level=level, is_lost=level is Level.FINDING)
 
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
@@ -258,15 +272,6 @@ def _twice(text: str) -> str:
 
     json.loads(text, object_pairs_hook=count)
     return found[0] if found else ""
-
-
-def _is_of_a_tool(file: File, document: Document) -> bool:
-    """Whether a file is one of OGX's exchanges with what is no HTTP API: a tool, or what reads files.
-
-    The latter's names are for more than their files tell.
-    """
-    request = document["request"]
-    return "url" not in request and ("api" in request or naming(_base(file), document) is not Naming.NONE)
 
 
 def _is_misnamed(checked: Checked) -> bool:

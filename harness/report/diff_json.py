@@ -22,6 +22,7 @@ def render_json(diff: Diff, beside: Mapping[str, Json] | None = None) -> str:
     not say it, a ``note``), and what both sides used (``old``, ``new``: tokens, seconds, cost; null where it is not
     known); ``added`` and ``removed`` have ``name`` and ``test_id``; ``drift`` has what became of the wire's shape. A
     pair of a refresh may have a ``remark``, and ``own_variation`` where the model differs from itself as much.
+    ``unreadable`` are files that are no recordings, ``passed_over`` is how many are of exchanges that no HTTP API had.
     ``beside`` is what else there is to tell.
     """
     old, new = diff.totals
@@ -33,6 +34,7 @@ def render_json(diff: Diff, beside: Mapping[str, Json] | None = None) -> str:
         "drift": [asdict(one) for one in diff.drift],
         "totals": {"old": _figures(old), "new": _figures(new), "currency": diff.currency},
         "unreadable": list(diff.unreadable),
+        "passed_over": diff.passed_over,
         **(beside or {}),
     }
     return json.dumps(document, indent=2) + "\n"

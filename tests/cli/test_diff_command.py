@@ -179,3 +179,14 @@ def test_the_help_has_an_example_and_importing_is_cheap() -> None:
     code = "import sys, harness.cli.diff; print({'rich', 'deepdiff', 'aiohttp'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT)
     assert found.stdout == b"set()\n"
+
+
+def test_recordings_of_tools_are_passed_over_and_told_once(tmp_path: Path) -> None:
+    old, new = directory(tmp_path / "old", rome="Rome."), directory(tmp_path / "new", rome="Rome.")
+    for number, folder in enumerate((old, new, new)):
+        request = {"test_id": "t", "provider": "p", "tool_name": "search", "kwargs": {"query": "?"}}
+        document = {"test_id": "t", "request": request, "response": {"body": {}, "is_streaming": False}}
+        (folder / f"{number:064x}.json").write_text(dumps(document))
+    done = run(old, new)
+    assert (done.exit_code, done.stderr) == (0, "Passed over: 3 recordings of tools, not of an HTTP API.\n")
+    assert json.loads(run(old, new, "--json").stdout)["passed_over"] == 3

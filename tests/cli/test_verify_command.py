@@ -402,3 +402,77 @@ def test_a_recording_of_a_generation_that_did_not_tell_its_test_is_not_misnamed(
 
     edit(file, messages=[{"role": "user", "content": "Another"}])
     assert found() == {(str(file), "name")}
+
+
+SEARCHED = (
+    "[1] document_id: 0f8fad5b-d9cb-469f-a165-70867728950e, score: 0.0033899, attributes: {'page': 1.0}"
+    " cite as <|0f8fad5b-d9cb-469f-a165-70867728950e|>"
+)
+FOUND = "[1] document_id: __NORMALIZED__, score: __NORMALIZED__ cite as <|__NORMALIZED__|>"
+
+
+@pytest.mark.parametrize(
+    ("asked", "hashed", "test"),
+    [
+        ({"seed": 0.123456789, "note": "0.123456789"}, {"seed": 0.12346, "note": "0.12346"}, "t"),
+        ({"note": SEARCHED}, {"note": FOUND}, "t"),
+        ({"stream_options": {"include_usage": True}}, {}, "t"),
+        ({"extra_body": {"project_id": "p", "n": 1}}, {"extra_body": {"n": 1}}, "t"),
+        ({"note": "OGX, in ogx_and_models.pdf"}, {"note": "Llama Stack, in llama_stack_and_models.pdf"}, "t"),
+        ({}, {}, "a.py::test_it[llama_stack_client-1]"),
+    ],
+)
+def test_names_are_known_by_each_rule_of_ogx_and_proven_by_it(asked: Any, hashed: Any, test: str) -> None:
+    file = write("Yes?", scope=test.replace("llama_stack", "ogx"))
+    document = json.loads(file.read_text("utf-8"))
+    named_for = {"method": "POST", "endpoint": "/v1/chat/completions", "test_id": test}
+    body = dict(document["request"]["body"])
+    document["request"]["body"] = body | asked
+    file.write_text(dumps(document), "utf-8")
+    file = file.rename(file.with_name(f"{digest({**named_for, 'body': body | hashed})}.json"))
+    assert found() == set()
+
+    edit(file, temperature=0.7)
+    assert found() == {(str(file), "name")}
+
+
+def test_what_was_rewritten_before_names_told_so_is_known_by_its_answer() -> None:
+    file = write("Yes?")
+    document = json.loads(file.read_text("utf-8"))
+    name = digest("Some other request")
+    for item in document["response"]["body"]:
+        item["__data__"]["id"] = completion_id(name)
+    file = file.rename(file.with_name(f"{name}.json"))
+    file.write_text(dumps(document), "utf-8")
+    assert found() == {(str(file), "name")}
+
+    del document["id_normalization_mapping"]
+    file.write_text(dumps(document), "utf-8")
+    assert found() == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda chunks: chunks[:2],
+        lambda chunks: chunks[:0],
+        lambda chunks: [chunks[0], None, *chunks[1:]],
+        lambda chunks: [{**chunks[0], "__data__": "x"}, *chunks[1:]],
+        lambda chunks: [{**chunks[0], "__data__": {**chunks[0]["__data__"], "choices": "x"}}, *chunks[1:]],
+    ],
+)
+def test_a_stream_that_is_not_whole_is_found(change: Any) -> None:
+    file = write("Count", answer="One, two, three.")
+    document = json.loads(file.read_text("utf-8"))
+    response = document["response"]
+    response["body"] = change(response["body"])
+    file.write_text(dumps(document), "utf-8")
+    assert found() == {(str(file), "type")}
+
+
+def test_a_stream_that_is_said_to_have_broken_off_is_in_order() -> None:
+    file = write("Count", answer="One, two, three.")
+    document = json.loads(file.read_text("utf-8"))
+    document["response"] |= {"body": document["response"]["body"][:2], "is_broken": True}
+    file.write_text(dumps(document), "utf-8")
+    assert found() == set()

@@ -84,6 +84,10 @@ def is_stream(_: Path, document: Document) -> bool:
     return isinstance(body, list) and bool(body) and isinstance(body[0], dict) and "choices" in body[0]["__data__"]
 
 
+def is_tested_stream(file: Path, document: Document) -> bool:
+    return is_stream(file, document) and "test_id" in document
+
+
 def is_whole(_: Path, document: Document) -> bool:
     return isinstance(document["response"]["body"], dict) and "__type__" in document["response"]["body"]
 
@@ -130,6 +134,15 @@ PLANTS: dict[str, Plant] = {
     ),
     "a whole that says it is a stream": lambda p: p.document(
         lambda document: document["response"].update(is_streaming=True), is_whole
+    ),
+    "a stream without its end": lambda p: p.document(
+        lambda document: document["response"].update(body=document["response"]["body"][:1]), is_tested_stream
+    ),
+    "a chunk of nothing": lambda p: p.document(
+        lambda document: document["response"]["body"].insert(1, None), is_stream
+    ),
+    "no list of choices": lambda p: p.document(
+        lambda document: document["response"]["body"][0]["__data__"].update(choices=None), is_stream
     ),
     "another name": lambda p: p.renamed(lambda _: f"{p.digest()}.json", is_keyed),
     "a word for a name": lambda p: p.renamed(lambda file: f"weather-{file.stem[:5]}.json", is_keyed),

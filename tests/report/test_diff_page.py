@@ -1,6 +1,6 @@
 """The page in a real browser: opened from its file, filtered, unfolded, with the network out of reach."""
 
-import shutil
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from harness.recording.diff import Diff, dialogue_of, diff
 from harness.recording.model import Exchange, Request, Response
 from harness.report.diff_html import render_html
+from tests.browser import chromium
 
 pytestmark = pytest.mark.slow
 
@@ -48,17 +49,20 @@ def sides() -> Diff:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Any]:
+def page(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The page in Chromium, which fails the test on any error of its script."""
     api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install 'harness[slow]'")
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium on the PATH: apt-get install chromium")
+    base = tmp_path_factory.getbasetemp()
+    browser = chromium(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
     file = tmp_path / "diff.html"
     file.write_text(render_html(sides()))
     errors: list[str] = []
     with api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        running = play.chromium.launch(
+            executable_path=browser.path,
+            args=["--no-sandbox"],
+            env={**os.environ, **browser.environment},
+        )
         opened = running.new_page(viewport={"width": 1000, "height": 800})
         opened.set_default_timeout(15_000)
         opened.on("pageerror", lambda error: errors.append(str(error)))
