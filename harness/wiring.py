@@ -1,6 +1,9 @@
-"""The only place that chooses: settings to parts, mode to backend, path or URL to store."""
+"""The only place that chooses: settings to parts, mode to backend, path or URL to store.
 
-import asyncio
+What serves, records or asks an upstream is imported by the functions that choose it: commands that only look at
+recordings, in many processes, come here for the rules and the stores.
+"""
+
 import os
 import time
 import uuid
@@ -8,32 +11,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
-from harness.backends.ids import Ids
 from harness.backends.journal import Journal
-from harness.backends.mcp import McpUpstream
-from harness.backends.pacing import Pace
 from harness.backends.protocol import AtHand, Backend
-from harness.backends.providers import Provider, Providers
-from harness.backends.record import RecordBackend
-from harness.backends.record_if_missing import RecordIfMissingBackend
 from harness.backends.replay import ReplayBackend
-from harness.backends.runs import Runs
-from harness.backends.tokens import TokenCounter
-from harness.backends.upstream import UpstreamBackend
-from harness.backends.upstreams import Upstreams
 from harness.recording.canonical import Canonicalizer
 from harness.recording.presets import preset
 from harness.recording.redact import Redactor
 from harness.recording.rules import EVERYWHERE, Rule, ignoring, replacing
 from harness.recording.secret_patterns import secret_shape
 from harness.recording.verify import Verifier
-from harness.server.context import Services
-from harness.server.identity import CountedIdentity, Identity, RandomIdentity
 from harness.settings import Bucket, Match, Mode, Place, Settings
-from harness.stores.deferred import deferred
 from harness.stores.directory import DirectoryStore
 from harness.stores.facts import Facts, facts_file
 from harness.stores.index import index_facts
@@ -41,19 +32,32 @@ from harness.stores.protocol import RecordingStore, StateStore
 from harness.stores.secret_scan import is_installed, scanner
 from harness.stores.several import SeveralStores
 
+if TYPE_CHECKING:
+    from harness.backends.providers import Providers
+    from harness.backends.upstreams import Upstreams
+    from harness.server.context import Services
+    from harness.server.identity import Identity
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a run is made of."""
 
     settings: Settings
-    services: Services
+    services: "Services"
     journal: Journal
     store: RecordingStore
 
 
 async def build(settings: Settings) -> Parts:
     """The parts that ``settings`` ask for. Must run in the event loop that will serve them."""
+    import asyncio
+
+    from harness.backends.record import RecordBackend
+    from harness.backends.tokens import TokenCounter
+    from harness.server.context import Services
+    from harness.stores.deferred import deferred
+
     canonicalizer = canonicalizer_of(settings)
     store = await asyncio.to_thread(open_store, settings, canonicalizer)
     journal = Journal()
@@ -77,6 +81,8 @@ async def build(settings: Settings) -> Parts:
 
 async def _open_state(place: str | None) -> StateStore:
     # SQLAlchemy takes long to import: not before a state is really wanted, and nobody waits for it meanwhile.
+    import asyncio
+
     open_state, state_url = await asyncio.to_thread(_state_functions)
     return await open_state(state_url(place))
 
@@ -170,6 +176,14 @@ def _rules(settings: Settings) -> str:
 
 
 def _backend(settings: Settings, store: RecordingStore, journal: Journal, canonicalizer: Canonicalizer) -> Backend:
+    import asyncio
+
+    from harness.backends.ids import Ids
+    from harness.backends.pacing import Pace
+    from harness.backends.record import RecordBackend
+    from harness.backends.record_if_missing import RecordIfMissingBackend
+    from harness.backends.runs import Runs
+
     redactor = redactor_of(settings)
     pace = Pace(settings.speed, asyncio.sleep) if settings.speed else None
     replay = ReplayBackend(store, canonicalizer, journal, redactor, strict=settings.strict, pace=pace)
@@ -192,13 +206,19 @@ def _at_hand(settings: Settings, backend: Backend) -> AtHand | None:
     return backend if isinstance(backend, ReplayBackend) and is_of_files else None
 
 
-def upstreams_of(settings: Settings, journal: Journal | None = None) -> Upstreams:
+def upstreams_of(settings: Settings, journal: Journal | None = None) -> "Upstreams":
     """Everything real that can be asked. It is closed by whoever asks for it."""
+    from harness.backends.mcp import McpUpstream
+    from harness.backends.upstream import UpstreamBackend
+    from harness.backends.upstreams import Upstreams
+
     journal = journal or Journal()
     return Upstreams(UpstreamBackend(_providers(settings), journal), McpUpstream(), journal)
 
 
-def _providers(settings: Settings) -> Providers:
+def _providers(settings: Settings) -> "Providers":
+    from harness.backends.providers import Provider, Providers
+
     named = {
         name: Provider(one.base_url, one.api_key, one.auth, one.query, one.headers)
         for name, one in settings.upstreams.items()
@@ -206,7 +226,9 @@ def _providers(settings: Settings) -> Providers:
     return Providers(Provider(settings.upstream, settings.api_key), named, settings.upstream_names)
 
 
-def _identity(settings: Settings, state: StateStore) -> Identity:
+def _identity(settings: Settings, state: StateStore) -> "Identity":
+    from harness.server.identity import CountedIdentity, RandomIdentity
+
     if settings.mode is Mode.LIVE:
         return RandomIdentity(lambda: uuid.uuid4().hex, time.time)
     return CountedIdentity(state)
