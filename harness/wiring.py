@@ -17,7 +17,6 @@ import platformdirs
 
 from harness.backends.journal import Journal
 from harness.backends.protocol import AtHand, Backend
-from harness.backends.replay import ReplayBackend
 from harness.recording.canonical import Canonicalizer
 from harness.recording.presets import preset
 from harness.recording.redact import Redactor
@@ -182,6 +181,7 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
     from harness.backends.pacing import Pace
     from harness.backends.record import RecordBackend
     from harness.backends.record_if_missing import RecordIfMissingBackend
+    from harness.backends.replay import ReplayBackend
     from harness.backends.runs import Runs
 
     redactor = redactor_of(settings)
@@ -201,6 +201,8 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
 
 def _at_hand(settings: Settings, backend: Backend) -> AtHand | None:
     """What of the backend answers in any thread: replaying, from files. An object store keeps everybody waiting."""
+    from harness.backends.replay import ReplayBackend
+
     places = (settings.recordings, *settings.more_recordings)
     is_of_files = not any(isinstance(place, Bucket) for place in places)
     return backend if isinstance(backend, ReplayBackend) and is_of_files else None

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
+from harness.backends.apart import apart
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
@@ -82,30 +83,29 @@ class ReplayBackend:
         self._one_at_a_time = threading.Lock()
 
     async def send(self, call: Call) -> Answer:
-        answer = self.find(call)
+        answer = await self.find(call)
         if answer is None:
-            written = self._written(call)
+            written = await apart(call, self._written)
             miss = self._miss(written)
             self._journal.write(Line(Outcome.MISSED, call.scope, written.path, written.model, error=miss))
             raise miss
-        answer.again = partial(self._again, _digest(call), call)
+        answer.again = partial(self._again, await apart(call, _digest), call)
         return answer
 
-    def find(self, call: Call) -> Answer | None:
+    async def find(self, call: Call) -> Answer | None:
         """The recorded answer to a call; None when no recording answers it."""
+        digest = await apart(call, _digest)
         with self._one_at_a_time:
-            return self._find(call)
-
-    def _find(self, call: Call) -> Answer | None:
-        digest = _digest(call)
-        known = self._recall(digest)
-        if known is None:
-            request = self._written(call)
-            known = self._by_key(request) or self._by_meaning(request)
+            known = self._recall(digest)
+            if known is not None:
+                return self._answer(known, call)
+        request, name = await apart(call, self._asked)
+        with self._one_at_a_time:
+            known = self._by_key(request, name) or self._by_meaning(request, name)
             if known is None:
                 return None
             self._remember(digest, known)
-        return self._answer(known, call)
+            return self._answer(known, call)
 
     def _recall(self, digest: bytes) -> _Known | None:
         """What is known of a request, as long as it holds."""
@@ -124,15 +124,15 @@ class ReplayBackend:
 
     def _again(self, digest: bytes, call: Call) -> Answer | None:
         """The answer to a call that was answered before; None when what is known of it holds no longer."""
-        return self._at_hand(call, digest, lambda _: None)
+        return self._at_hand(call, digest, lambda *_: None)
 
-    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request], _Known | None]) -> Answer | None:
+    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request, str], _Known | None]) -> Answer | None:
         if not self._one_at_a_time.acquire(timeout=_SOON):
             return None
         try:
             known = self._recall(digest)
             if known is None:
-                known = look(self._written(call))
+                known = look(*self._asked(call))
                 if known is None:
                     return None
                 self._remember(digest, known)
@@ -191,17 +191,21 @@ class ReplayBackend:
         """The request as a recording of it would have it."""
         return self._redactor.request(call.request, secrets_of(call.headers))
 
-    def _by_key(self, request: Request) -> _Known | None:
-        name = key_of_clean(request)
+    def _asked(self, call: Call) -> tuple[Request, str]:
+        """The same, and its key."""
+        request = self._written(call)
+        return request, key_of_clean(request)
+
+    def _by_key(self, request: Request, name: str) -> _Known | None:
         names = self._store.find(name)
         return self._known_as(name, names, request) if names else None
 
-    def _by_meaning(self, request: Request) -> _Known | None:
+    def _by_meaning(self, request: Request, name: str) -> _Known | None:
         if self._strict:
             return None
         fingerprint = self._canonicalizer.fingerprint(request)
         names = [entry.name for entry in select(request, self._store.sharing(fingerprint))]
-        return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
+        return self._known_as(name, names, request, otherwise=request) if names else None
 
     def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:
         stamp = self._store.stamp(names)
