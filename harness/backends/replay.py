@@ -23,7 +23,11 @@ from harness.recording.placeholders import put_back
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.stores.protocol import RecordingStore
 
-_PREPARED_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
+"""How much is kept of requests that were answered and of their answers."""
+
+_OVERHEAD = 1000
+"""Bytes, about, of what is known of a request beside its body and its answers."""
 
 _SOON = 0.005
 """Seconds. Whoever wants an answer at once waits no longer for another's: that one may be reading a whole directory."""
@@ -51,7 +55,7 @@ class _Known:
     model: str
     otherwise: Request | None = None
     prepared: dict[str, Rendered] = field(default_factory=dict)
-    size: int = 0
+    size: int = _OVERHEAD
 
 
 class ReplayBackend:
@@ -104,7 +108,7 @@ class ReplayBackend:
             known = self._by_key(request, name) or self._by_meaning(request, name)
             if known is None:
                 return None
-            self._remember(digest, known)
+            self._remember(digest, known, call)
             return self._answer(known, call)
 
     def _recall(self, digest: bytes) -> _Known | None:
@@ -135,7 +139,7 @@ class ReplayBackend:
                 known = look(*self._asked(call))
                 if known is None:
                     return None
-                self._remember(digest, known)
+                self._remember(digest, known, call)
             return self._answer_at_hand(known, call, digest)
         except HarnessError:
             return None
@@ -219,15 +223,20 @@ class ReplayBackend:
         rendered = render(response, request)
         known.prepared[name] = rendered
         known.size += len(rendered.body)
-        self._known_bytes += len(rendered.body)
-        while self._known_bytes > _PREPARED_BYTES and len(self._known) > 1:
-            self._known_bytes -= self._known.popitem(last=False)[1].size
+        self._grow(len(rendered.body))
         return rendered
 
-    def _remember(self, digest: bytes, known: _Known) -> None:
+    def _remember(self, digest: bytes, known: _Known, call: Call) -> None:
+        known.size += len(call.raw) if known.otherwise is not None else 0
         old = self._known.pop(digest, None)
-        self._known_bytes -= old.size if old else 0
         self._known[digest] = known
+        self._grow(known.size - (old.size if old else 0))
+
+    def _grow(self, size: int) -> None:
+        """Note that so much more is kept; what was asked longest ago is forgotten when it is too much."""
+        self._known_bytes += size
+        while self._known_bytes > _MOST_BYTES and len(self._known) > 1:
+            self._known_bytes -= self._known.popitem(last=False)[1].size
 
     def _miss(self, request: Request) -> RecordingNotFound:
         entries = self._store.entries()
