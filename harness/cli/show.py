@@ -46,7 +46,7 @@ def show(what: tuple[str, ...], **given: Any) -> None:
         raise click.UsageError("Say which: a key or its first digits, a file, or a test. harness ls lists them.")
     found = list(pick(picked.places or directories_of(settings_from({})), picked.selection))
     if not found:
-        words = " ".join(picked.selection.words)
+        words = " ".join(picked.selection.words or what)
         raise RecordingError(f"No recording is {words}, or it cannot be read.", hint="harness ls; harness verify")
     if given["form"] in ("curl", "python"):
         click.echo(_code(found, given["form"]), nl=False)
