@@ -483,8 +483,9 @@ def test_each_recording_is_used_once_and_the_rest_is_named() -> None:
 def real(kind: str) -> Diff:
     if not PAIRS.is_dir():
         pytest.skip("no recordings in ../shared/recordings-sample/diff-pairs: they are not part of the project")
-    old, new = (in_directory(PAIRS / kind / side) for side in ("before", "after"))
-    return diff(*({name: exchange_of(side.read(name)) for name in side.files} for side in (old, new)))
+    sides = (in_directory(PAIRS / kind / side) for side in ("before", "after"))
+    old, new = ({name: exchange_of(side.read(name)) for name in side.files} for side in sides)
+    return diff(old, new)
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("changed", {"text", "structure"}), ("noise", {"equal", "usage"})])
