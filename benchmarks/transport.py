@@ -27,13 +27,13 @@ import vcr
 
 import harness
 from harness import ambient
+from harness.opening import canonicalizer_of
 from harness.recording.author import author
 from harness.recording.key import key
 from harness.recording.model import Request
 from harness.running import ServerThread
 from harness.settings import Settings
 from harness.stores.directory import DirectoryStore
-from harness.wiring import canonicalizer_of
 
 ROUNDS, WARM = 120, 20
 ANSWER = "It is sunny in Rome, with a light breeze from the sea and twenty-four degrees in the shade. " * 4

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
-from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import ToolAnnotations
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
 
 
 @dataclass
@@ -36,7 +35,11 @@ class Reply:
     breaks_off: bool = False
 
 
-def _server(served: Served, *, counting: bool) -> MCPServer[Any]:
+def _server(served: Served, *, counting: bool) -> "MCPServer[Any]":
+    # Slow to import, and this module is by all that are collected.
+    from mcp.server.mcpserver import Context, MCPServer
+    from mcp_types import ToolAnnotations
+
     server = MCPServer("tools", log_level="CRITICAL")
 
     def count(ctx: Context) -> str:
@@ -126,6 +129,8 @@ def _again(message: Any, receive: Any) -> Any:
 @contextmanager
 def listening(app: Callable[..., Any]) -> Iterator[int]:
     """An ASGI application on a free port, which is given."""
+    import uvicorn
+
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)

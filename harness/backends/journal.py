@@ -36,18 +36,27 @@ class Line:
 
 @dataclass(slots=True)
 class Journal:
-    """The lines of a run, in order. ``listener`` hears each as it is written."""
+    """The lines of a run, in order. ``listener`` hears each as it is written.
+
+    With ``keeps_lines`` off they are counted alone: a server may run for months.
+    """
 
     lines: list[Line] = field(default_factory=list)
     listener: Callable[[Line], None] | None = None
+    keeps_lines: bool = True
+    _gone: Counter[Outcome] = field(default_factory=Counter)
+    """What lines that were not kept have said."""
 
     def write(self, line: Line) -> None:
-        self.lines.append(line)
+        if self.keeps_lines:
+            self.lines.append(line)
+        else:
+            self._gone[line.outcome] += 1
         if self.listener is not None:
             self.listener(line)
 
     def count(self) -> Counter[Outcome]:
-        return Counter(line.outcome for line in self.lines)
+        return self._gone + Counter(line.outcome for line in self.lines)
 
     def of(self, outcome: Outcome) -> list[Line]:
         return [line for line in self.lines if line.outcome is outcome]

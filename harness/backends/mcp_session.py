@@ -6,9 +6,10 @@ that task along and no other.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.recording.model import Json
@@ -234,4 +235,14 @@ def _http_client(headers: dict[str, str] | None, statuses: list[int], noted: tup
             statuses.append(response.status_code)
 
     timeout = httpx2.Timeout(CONNECT_SECONDS, read=CALL_SECONDS)
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [note]})
+    return httpx2.AsyncClient(
+        headers=headers, timeout=timeout, verify=_certificates(), event_hooks={"response": [note]}
+    )
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust. Each client would read it from the disk by itself, for some 20 ms in which nobody is answered."""
+    import httpx2
+
+    return httpx2.create_ssl_context()

@@ -4,8 +4,9 @@ import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from harness.backends.apart import apart
 from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
@@ -90,9 +91,9 @@ class RecordBackend:
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
-        key = self.key(call)
-        ids = self._ids.exchange(call, key, self._upstream.provider(call), self._secrets(call))
-        take = _Take(self, call, key, ids, done or asyncio.Event(), records_errors=self._errors)
+        written = await apart(call, self._written)
+        ids = self._ids.exchange(call, written.key, self._upstream.provider(call), self._secrets(call))
+        take = _Take(self, call, written, ids, done or asyncio.Event(), records_errors=self._errors)
         try:
             await self._check_key(call)
             take.watch = Stopwatch(self._clock) if self._clock else None
@@ -135,7 +136,7 @@ class RecordBackend:
         if must_be_json and not self._errors and says_failure(body):
             take.finish(_refusal(answer))
             return answer
-        headers = normalized(answer.headers, take.key)
+        headers = normalized(answer.headers, take.written.key)
         body = normalize(body)
         timings = None
         if take.watch:
@@ -148,7 +149,7 @@ class RecordBackend:
 
     def _stream(self, answer: Answer, take: "_Take") -> Answer:
         said = transcript(take.call.path, answer.media_type, normalizer(take.ids.answer))
-        pump = Pump(take, answer, said, normalized(answer.headers, take.key), take.watch)
+        pump = Pump(take, answer, said, normalized(answer.headers, take.written.key), take.watch)
         task = asyncio.create_task(pump.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -166,17 +167,21 @@ class RecordBackend:
         """A call was answered by a recording: its client knows the ids in it, and may go on with them here."""
         self._ids.replayed(call, recording, self._upstream.provider(call))
 
-    def fail(self, call: Call, key: str, error: HarnessError) -> None:
+    def fail(self, call: Call, written: "_Written", error: HarnessError) -> None:
         """Note that a request brought nothing to record."""
         # An upstream may repeat the key that it refuses; what is noted here is printed.
         error.message = self._redactor.redact(error.message, self._secrets(call))
-        request = self._redactor.request(call.request, self._secrets(call))
-        self._runs.failed(key, request)
+        request = written.request
+        self._runs.failed(written.key, request)
         self._journal.write(Line(Outcome.FAILED, call.scope, request.path, request.model, error=error))
 
-    def key(self, call: Call) -> str:
+    async def key(self, call: Call) -> str:
         """The key of what would be written down for a call: of its request without secrets."""
-        return key_of_clean(self._redactor.request(call.request, self._secrets(call)))
+        return (await apart(call, self._written)).key
+
+    def _written(self, call: Call) -> "_Written":
+        request = self._redactor.request(call.request, self._secrets(call))
+        return _Written(request, key_of_clean(request))
 
     def _secrets(self, call: Call) -> list[str]:
         return [*self._upstream.secrets(call), *secrets_of(call.headers)]
@@ -200,26 +205,33 @@ class RecordBackend:
         await self._upstream.close()
 
 
+class _Written(NamedTuple):
+    """A request as a recording of it has it, without secrets, and its key."""
+
+    request: Request
+    key: str
+
+
 @dataclass(slots=True)
 class _Take:
     """One call that is being recorded."""
 
     backend: RecordBackend
     call: Call
-    key: str
+    written: _Written
     ids: Exchanged
     done: asyncio.Event
     records_errors: bool = False
     watch: Stopwatch | None = None
 
     async def save(self, response: Response) -> str:
-        name = await self.backend.save(self.call, self.key, response, self.ids.pairs)
+        name = await self.backend.save(self.call, self.written.key, response, self.ids.pairs)
         self.done.set()
         return name
 
     def finish(self, error: HarnessError) -> None:
         self.ids.give_back()
-        self.backend.fail(self.call, self.key, error)
+        self.backend.fail(self.call, self.written, error)
         self.done.set()
 
 

@@ -16,8 +16,8 @@ class RecordIfMissingBackend:
         self._in_flight: dict[tuple[str | None, str], asyncio.Event] = {}
 
     async def send(self, call: Call) -> Answer:
-        turn = (call.scope, self._record.key(call))
-        while (answer := self._replay.find(call)) is None:
+        turn = (call.scope, await self._record.key(call))
+        while (answer := await self._replay.find(call)) is None:
             before = self._in_flight.get(turn)
             if before is None:
                 return await self._record_now(call, turn)

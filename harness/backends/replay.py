@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
+from harness.backends.apart import apart
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
@@ -22,7 +23,11 @@ from harness.recording.placeholders import put_back
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.stores.protocol import RecordingStore
 
-_PREPARED_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
+"""How much is kept of requests that were answered and of their answers."""
+
+_OVERHEAD = 1000
+"""Bytes, about, of what is known of a request beside its body and its answers."""
 
 _SOON = 0.005
 """Seconds. Whoever wants an answer at once waits no longer for another's: that one may be reading a whole directory."""
@@ -47,7 +52,7 @@ class _Known:
     model: str
     otherwise: Request | None = None
     prepared: dict[str, Rendered] = field(default_factory=dict)
-    size: int = 0
+    size: int = _OVERHEAD
 
 
 class ReplayBackend:
@@ -80,30 +85,29 @@ class ReplayBackend:
         self._one_at_a_time = threading.Lock()
 
     async def send(self, call: Call) -> Answer:
-        answer = self.find(call)
+        answer = await self.find(call)
         if answer is None:
-            written = self._written(call)
+            written = await apart(call, self._written)
             miss = miss_error(written, self._store, self._canonicalizer)
             self._journal.write(Line(Outcome.MISSED, call.scope, written.path, written.model, error=miss))
             raise miss
-        answer.again = partial(self._again, _digest(call), call)
+        answer.again = partial(self._again, await apart(call, _digest), call)
         return answer
 
-    def find(self, call: Call) -> Answer | None:
+    async def find(self, call: Call) -> Answer | None:
         """The recorded answer to a call; None when no recording answers it."""
+        digest = await apart(call, _digest)
         with self._one_at_a_time:
-            return self._find(call)
-
-    def _find(self, call: Call) -> Answer | None:
-        digest = _digest(call)
-        known = self._recall(digest)
-        if known is None:
-            request = self._written(call)
-            known = self._by_key(request) or self._by_meaning(request)
+            known = self._recall(digest)
+            if known is not None:
+                return self._answer(known, call)
+        request, name = await apart(call, self._asked)
+        with self._one_at_a_time:
+            known = self._by_key(request, name) or self._by_meaning(request, name)
             if known is None:
                 return None
-            self._remember(digest, known)
-        return self._answer(known, call)
+            self._remember(digest, known, call)
+            return self._answer(known, call)
 
     def _recall(self, digest: bytes) -> _Known | None:
         """What is known of a request, as long as it holds."""
@@ -122,18 +126,18 @@ class ReplayBackend:
 
     def _again(self, digest: bytes, call: Call) -> Answer | None:
         """The answer to a call that was answered before; None when what is known of it holds no longer."""
-        return self._at_hand(call, digest, lambda _: None)
+        return self._at_hand(call, digest, lambda *_: None)
 
-    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request], _Known | None]) -> Answer | None:
+    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request, str], _Known | None]) -> Answer | None:
         if not self._one_at_a_time.acquire(timeout=_SOON):
             return None
         try:
             known = self._recall(digest)
             if known is None:
-                known = look(self._written(call))
+                known = look(*self._asked(call))
                 if known is None:
                     return None
-                self._remember(digest, known)
+                self._remember(digest, known, call)
             return self._answer_at_hand(known, call, digest)
         except HarnessError:
             return None
@@ -189,19 +193,23 @@ class ReplayBackend:
         """The request as a recording of it would have it."""
         return self._redactor.request(call.request, secrets_of(call.headers))
 
-    def _by_key(self, request: Request) -> _Known | None:
-        name = key_of_clean(request)
+    def _asked(self, call: Call) -> tuple[Request, str]:
+        """The same, and its key."""
+        request = self._written(call)
+        return request, key_of_clean(request)
+
+    def _by_key(self, request: Request, name: str) -> _Known | None:
         names = self._store.find(name)
         return self._known_as(name, names, request) if names else None
 
-    def _by_meaning(self, request: Request) -> _Known | None:
+    def _by_meaning(self, request: Request, name: str) -> _Known | None:
         if self._strict:
             return None
         entries = self._store.sharing(self._canonicalizer.fingerprint(request))
         if self._reach is Reach.EARLIER_RUNS:
             entries = [one for one in entries if one.scope == request.scope or self._store.is_older(one.name)]
         names = [entry.name for entry in select(request, entries, self._reach)]
-        return self._known_as(key_of_clean(request), names, request, otherwise=request) if names else None
+        return self._known_as(name, names, request, otherwise=request) if names else None
 
     def _known_as(self, key: str, names: list[str], request: Request, otherwise: Request | None = None) -> _Known:
         stamp = self._store.stamp(names)
@@ -215,15 +223,20 @@ class ReplayBackend:
         rendered = render(response, request)
         known.prepared[name] = rendered
         known.size += len(rendered.body)
-        self._known_bytes += len(rendered.body)
-        while self._known_bytes > _PREPARED_BYTES and len(self._known) > 1:
-            self._known_bytes -= self._known.popitem(last=False)[1].size
+        self._grow(len(rendered.body))
         return rendered
 
-    def _remember(self, digest: bytes, known: _Known) -> None:
+    def _remember(self, digest: bytes, known: _Known, call: Call) -> None:
+        known.size += len(call.raw) if known.otherwise is not None else 0
         old = self._known.pop(digest, None)
-        self._known_bytes -= old.size if old else 0
         self._known[digest] = known
+        self._grow(known.size - (old.size if old else 0))
+
+    def _grow(self, size: int) -> None:
+        """Note that so much more is kept; what was asked longest ago is forgotten when it is too much."""
+        self._known_bytes += size
+        while self._known_bytes > _MOST_BYTES and len(self._known) > 1:
+            self._known_bytes -= self._known.popitem(last=False)[1].size
 
     async def models(self, call: Call) -> Answer:
         """Every model that a recorded listing names; where none was recorded, those that recordings answer for."""

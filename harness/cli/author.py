@@ -36,10 +36,10 @@ def author(**given: Any) -> None:
     Example:
       harness author --model gpt-4o --message "user=Say hello" --answer "Hello!"
     """
+    from harness.opening import open_store, redactor_of
     from harness.recording.author import author as make
     from harness.recording.key import key
     from harness.recording.model import Request
-    from harness.wiring import open_store, redactor_of
 
     settings = settings_from({"recordings": given["recordings"]})
     body: dict[str, Any] = {"model": given["model"], "messages": given["messages"]}

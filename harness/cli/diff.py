@@ -77,8 +77,8 @@ def diff_command(context: click.Context, /, places: tuple[str, ...], **given: An
 def _compare(context: click.Context, places: Sequence[str], models: Sequence[str], given: dict[str, Any]) -> "Diff":
     """The diff; broken files are named on stderr. Raises UsageError when there is nothing to compare."""
     from harness.comparing import Asked, compare_all
+    from harness.opening import canonicalizer_of
     from harness.settings import load
-    from harness.wiring import canonicalizer_of
 
     settings = load({}, os.environ, Path.cwd())
     asked = Asked(

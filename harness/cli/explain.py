@@ -34,11 +34,11 @@ def explain(context: click.Context, /, file: TextIO, **given: Any) -> None:
     Exit code: 0 a recording answers, 1 none does, 2 there is no request to explain.
     """
     from harness.errors import RecordingError
+    from harness.opening import canonicalizer_of, open_store, redactor_of
     from harness.recording.asked import asked_from
     from harness.recording.explain import Way
     from harness.recording.explain import explain as find_out
     from harness.report.explain_terminal import render_explanation
-    from harness.wiring import canonicalizer_of, open_store, redactor_of
 
     settings = settings_from({"recordings": given["recordings"], "strict": given["strict"]})
     try:

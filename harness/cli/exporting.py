@@ -47,10 +47,10 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
     Exit code: 0 everything was written, 1 something was skipped, 2 nothing could be read.
     """
     from harness.errors import SettingsError
+    from harness.opening import open_store
     from harness.recording.cassette_names import cassette_of
     from harness.recording.tally import Tally
     from harness.report.tally_terminal import lines
-    from harness.wiring import open_store
 
     try:
         import harness.vcr_bridge  # noqa: F401 - only whether it can be

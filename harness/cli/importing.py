@@ -138,11 +138,11 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
 
     from harness.checking import check_all
     from harness.errors import RecordingError
+    from harness.opening import redactor_of, verifier_of
     from harness.recording.format import loads
     from harness.recording.mending import in_step, without_secrets
     from harness.recording.ogx import moves
     from harness.stores.housekeeping import places, read
-    from harness.wiring import redactor_of, verifier_of
 
     settings = settings_from({"recordings": given["into"]})
     if settings.directory.absolute().resolve() == place.resolve():
@@ -164,8 +164,8 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
 
 
 def _intake(given: dict[str, Any]) -> "Intake":
+    from harness.opening import redactor_of
     from harness.stores.intake import Intake
-    from harness.wiring import redactor_of
 
     settings = settings_from({"recordings": given["into"]})
     hosts = settings.upstream_hosts | {name.lower() for name in given.get("hosts", ())}

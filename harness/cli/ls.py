@@ -39,8 +39,8 @@ def ls(context: click.Context, /, what: tuple[str, ...], **given: Any) -> None:
     Exit code: 0 there are some, 1 there are none, 2 nothing could be looked at.
     """
     from harness.listing import Asked, list_all
+    from harness.opening import canonicalizer_of
     from harness.report.listing_terminal import render_list
-    from harness.wiring import canonicalizer_of
 
     settings = settings_from({})
     picked = selected(what, given["tests"], given["models"], given["endpoints"])

@@ -67,7 +67,7 @@ def _stores(places: Sequence[Path], root: Path) -> dict[str, "RecordingStore"]:
     """The store of each directory, by the directory as seen from the project."""
     from dataclasses import replace
 
-    from harness.wiring import open_store
+    from harness.opening import open_store
 
     settings = settings_from({})
     found = {}

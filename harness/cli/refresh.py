@@ -150,8 +150,8 @@ def _telling(console: "Console", refreshing: "Refresh") -> "Iterator[Telling]":
 def _compared(outcome: "Outcome", settings: "Settings", into: Path, given: dict[str, Any]) -> "Diff | None":
     """The diff, made while what was recorded is still in its place; None where nothing was answered."""
     from harness.comparing import Asked
+    from harness.opening import canonicalizer_of
     from harness.refresh.compared import diff_of
-    from harness.wiring import canonicalizer_of
 
     if not outcome.done:
         return None
@@ -165,8 +165,8 @@ def _compared(outcome: "Outcome", settings: "Settings", into: Path, given: dict[
 
 
 def _placed(outcome: "Outcome", settings: "Settings", into: Path, refreshing: "Refresh") -> "Placed":
+    from harness.opening import open_store
     from harness.refresh.placing import place
-    from harness.wiring import open_store
 
     store = open_store(replace(settings, recordings=into, more_recordings=()))
     sources = (settings.recordings, *settings.more_recordings)

@@ -80,12 +80,13 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
 
     Raises UsageError for flags that mean nothing, and Exit where all there was to do was to end an earlier run.
     """
+    from harness.opening import open_store, redactor_of
     from harness.recording.changes import parse_models
     from harness.recording.refresh import plan
     from harness.refresh.refreshing import Refresh
     from harness.refresh.wanted import Wanted
     from harness.stores.staging import Staging
-    from harness.wiring import open_store, redactor_of, upstream_of
+    from harness.wiring import upstream_of
 
     models = parse_models(given["models"])
     words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
@@ -130,8 +131,8 @@ def _begin(staging: "Staging", settings: "Settings", into: Path, *, restart: boo
 
     Raises Exit when nothing else was left to do.
     """
+    from harness.opening import open_store
     from harness.refresh.placing import finish
-    from harness.wiring import open_store
 
     click.get_current_context().with_resource(staging.alone())
     if restart:

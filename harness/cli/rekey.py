@@ -25,8 +25,8 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
     Exit code: 0 all have their names, 1 some cannot have theirs, 2 nothing could be read.
     """
     from harness.checking import renamings_of, targets
+    from harness.opening import verifier_of
     from harness.stores.housekeeping import rename
-    from harness.wiring import verifier_of
 
     settings = settings_from({})
     hindered = False

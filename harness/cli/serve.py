@@ -41,6 +41,7 @@ def serve(host: str, port: int, **flags: Any) -> None:
     log = _Log()
 
     def started(parts: "Parts", root: str) -> None:
+        parts.journal.keeps_lines = False
         parts.journal.listener = lambda line: log.add(
             _log_line(str(line.outcome), line.path, line.model, line.recording, line.error)
         )

@@ -51,7 +51,7 @@ def show(what: tuple[str, ...], **given: Any) -> None:
     for line in broken:
         click.echo(f"Could not be read: {line}", err=True)
     if not found:
-        words = " ".join(picked.selection.words)
+        words = " ".join(picked.selection.words or what)
         short = "Of a key, give four digits or more. " if any(map(_is_too_short, picked.selection.words)) else ""
         raise RecordingError(f"No recording that can be read is {words}.", hint=f"{short}harness ls; harness verify")
     if given["form"] in ("curl", "python"):

@@ -29,9 +29,9 @@ def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> Non
     Exit code: 0 there are some, 1 there are none, 2 nothing could be looked at.
     """
     from harness.listing import Asked, list_all
+    from harness.opening import canonicalizer_of
     from harness.recording.statistics import statistics
     from harness.report.listing_terminal import render_statistics
-    from harness.wiring import canonicalizer_of
 
     settings = settings_from({})
     picked = selected(what, given["tests"], given["models"], given["endpoints"])

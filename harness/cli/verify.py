@@ -39,9 +39,9 @@ def verify(context: click.Context, /, paths: tuple[Path, ...], **given: Any) -> 
     Exit code: 0 in order, 1 something was found, 2 nothing could be checked.
     """
     from harness.checking import Age, findings_of, mend, targets
+    from harness.opening import redactor_of, verifier_of
     from harness.recording.findings import Level
     from harness.stores.secret_scan import is_installed
-    from harness.wiring import redactor_of, verifier_of
 
     settings = settings_from({})
     meant = targets(paths, directories_of(settings))

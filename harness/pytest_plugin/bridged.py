@@ -37,8 +37,8 @@ class Bridged:
 
     def begin(self, item: pytest.Item, settings: "Settings", scope: str, mode: str) -> "Bridge":
         """The bridge between a test's cassette and its recordings. Raises HarnessError."""
+        from harness.opening import canonicalizer_of, redactor_of
         from harness.vcr_bridge import Bridge
-        from harness.wiring import canonicalizer_of, redactor_of
 
         store = self._store(settings)
         rewrites = _rewrites(item)
@@ -60,8 +60,8 @@ class Bridged:
         )
 
     def _store(self, settings: "Settings") -> "RecordingStore":
+        from harness.opening import open_store
         from harness.settings import Mode
-        from harness.wiring import open_store
 
         # vcrpy's record mode decides whether anything is written.
         wanted = replace(settings, mode=Mode.RECORD_IF_MISSING)

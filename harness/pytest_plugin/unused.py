@@ -60,7 +60,7 @@ def find(log: "RunLog", settings: "Settings", covered: "Coverage", *, directorie
 
 
 def _store(place: Path, settings: "Settings") -> "RecordingStore":
-    from harness.wiring import open_store
+    from harness.opening import open_store
 
     return open_store(replace(settings, recordings=place, more_recordings=()))
 

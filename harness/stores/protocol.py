@@ -1,7 +1,6 @@
 """What the other rooms ask of a store, whatever it is made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from harness.recording.lookup import Entry
@@ -83,14 +82,6 @@ class RecordingStore(Protocol):
     def stamp(self, names: Sequence[str]) -> object:
         """A value that changes when these recordings, or the set of all recordings, change. Cheap."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list, and whether there is more behind it."""
-
-    items: list[Object]
-    has_more: bool
 
 
 class Held(NamedTuple):

@@ -79,19 +79,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RecordingError(error.strerror or str(error), hint="Make it readable.") from error
-
-
-def read_directory(path: Path | str) -> tuple[dict[str, Exchange], list[str]]:
-    """The recordings in and below a directory, all at once and each under its name, and those that could not be read.
-
-    What could not be read is told as ``FILE: reason``. Names are in order.
-    """
-    recordings = in_directory(Path(path))
-    found: dict[str, Exchange] = {}
-    broken: list[str] = []
-    for name, file in recordings.files.items():
-        try:
-            found[name] = exchange_of(recordings.read(name))
-        except RecordingError as error:
-            broken.append(f"{file}: {error.message}")
-    return found, broken

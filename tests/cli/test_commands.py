@@ -107,6 +107,13 @@ def test_what_a_terminal_cannot_show_ends_nothing() -> None:
     assert "1 pair: 1 text" in done.stdout
 
 
+def test_what_only_looks_at_recordings_imports_no_server() -> None:
+    # Nor do the processes that it shares the work with.
+    code = "import sys, harness.opening, harness.listing; print({'aiohttp', 'asyncio', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "set()\n"
+
+
 def test_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

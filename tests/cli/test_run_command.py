@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from harness.cli.main import main
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.key import key
@@ -41,29 +43,44 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment() -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("HARNESS_", "OPENAI_"))}
-    return own | {"OPENAI_API_KEY": "sk-real"}
+class Done(NamedTuple):
+    """What came of ``harness run``, what its command printed included."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def harness(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(
-        command, cwd=place, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+Harness = Callable[..., Done]
 
 
-def test_the_command_is_answered_and_its_code_is_the_code(project: Path) -> None:
-    done = harness(project, "run", "--", sys.executable, "ask.py", "Say hello", "5")
+@pytest.fixture
+def harness(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Harness:
+    """``harness run`` in this process, and its command in the project's directory."""
+    monkeypatch.chdir(project)
+    for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["harness", "run", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, *capfd.readouterr())
+
+    return call
+
+
+def test_the_command_is_answered_and_its_code_is_the_code(harness: Harness) -> None:
+    done = harness("--", sys.executable, "ask.py", "Say hello", "5")
     assert (done.returncode, done.stdout) == (5, "Hello!\nkey harness\n")
     assert "1 replayed, 0 recorded, 0 missed" in done.stderr
 
 
-def test_a_command_that_passes_though_it_missed_fails(project: Path) -> None:
+def test_a_command_that_passes_though_it_missed_fails(project: Path, harness: Harness) -> None:
     reports = ["--report", "run.json", "--report", "run.md"]
-    done = harness(
-        project, "run", "--scope", "mine", "--strict", *reports, "--", sys.executable, "ask.py", "Never said"
-    )
+    done = harness("--scope", "mine", "--strict", *reports, "--", sys.executable, "ask.py", "Never said")
     assert (done.returncode, done.stdout.splitlines()[0]) == (3, "answered 404")
     assert 'messages[0].content  "Say hello"  ->  "Never said"' in done.stderr
     told = json.loads((project / "run.json").read_text())
@@ -71,7 +88,7 @@ def test_a_command_that_passes_though_it_missed_fails(project: Path) -> None:
     assert told["command"].startswith("OPENAI_API_KEY=… harness run --mode record-if-missing --strict --scope mine -- ")
     assert told["command"] in done.stderr
     assert told["command"] in (project / "run.md").read_text()
-    assert harness(project, "run", "--", sys.executable, "ask.py", "Never said", "4").returncode == 4
+    assert harness("--", sys.executable, "ask.py", "Never said", "4").returncode == 4
 
 
 @pytest.mark.parametrize(
@@ -99,15 +116,15 @@ def test_a_mistake_is_a_sentence_and_code_2(mistake: Callable[..., str], argumen
     ],
 )
 def test_a_command_that_cannot_be_begun_has_the_code_of_shells(
-    project: Path, command: str, code: int, said: str
+    harness: Harness, command: str, code: int, said: str
 ) -> None:
-    done = harness(project, "run", "--", command)
+    done = harness("--", command)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(said)
 
 
-def test_the_flags_of_the_command_are_its_own(project: Path) -> None:
-    done = harness(project, "run", sys.executable, "-c", "import sys; print(sys.argv)", "--mode", "x", "--", "-h")
+def test_the_flags_of_the_command_are_its_own(harness: Harness) -> None:
+    done = harness(sys.executable, "-c", "import sys; print(sys.argv)", "--mode", "x", "--", "-h")
     assert done.stdout == "['-c', '--mode', 'x', '--', '-h']\n"
 
 
@@ -129,14 +146,14 @@ def test_signals_are_the_commands(tmp_path: Path, number: signal.Signals) -> Non
         assert process.wait(30) == 7
 
 
-def test_a_command_that_a_signal_ended_has_the_code_of_shells(tmp_path: Path) -> None:
-    assert harness(tmp_path, "run", "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
+def test_a_command_that_a_signal_ended_has_the_code_of_shells(harness: Harness) -> None:
+    assert harness("--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
 
 
-def test_a_command_is_recorded_and_replayed(project: Path, upstream_url: str) -> None:
+def test_a_command_is_recorded_and_replayed(harness: Harness, upstream_url: str) -> None:
     ask = [sys.executable, "ask.py", "Say goodbye"]
-    recorded = harness(project, "run", "--mode", "record-if-missing", "--upstream", upstream_url, "--", *ask)
+    recorded = harness("--mode", "record-if-missing", "--upstream", upstream_url, "--", *ask)
     assert recorded.returncode == 0
     assert recorded.stdout.endswith("key sk-real\n")
     assert "0 replayed, 1 recorded, 0 missed" in recorded.stderr
-    assert harness(project, "run", "--", *ask).stdout.splitlines()[0] == recorded.stdout.splitlines()[0]
+    assert harness("--", *ask).stdout.splitlines()[0] == recorded.stdout.splitlines()[0]

@@ -295,10 +295,10 @@ def _has_ipv6() -> bool:
     return True
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_that_is_taken(mistake: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        message = refused(tmp_path, "--port", str(port))
+        message = mistake("serve", "--port", str(port))
     assert message.splitlines() == [
         f"harness: 127.0.0.1:{port} cannot be served: Address already in use",
         "  Try --port 0 for a free port.",

@@ -20,13 +20,13 @@ import harness
 from harness import ambient
 from harness.backends.journal import Outcome
 from harness.errors import SettingsError
+from harness.opening import canonicalizer_of
 from harness.recording.author import author
 from harness.recording.model import Request
 from harness.running import ServerThread
 from harness.server.pipe import Deliver
 from harness.settings import Settings
 from harness.stores.directory import DirectoryStore
-from harness.wiring import canonicalizer_of
 from tests.plugin.project import record
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello"}]

@@ -16,7 +16,7 @@ from harness.recording.key import key
 from harness.recording.meaning import answer
 from harness.recording.model import Exchange, Request, Response
 from harness.recording.places import ABSENT
-from harness.stores.reading import read_directory
+from harness.stores.reading import exchange_of, in_directory
 
 PAIRS = Path(__file__).parents[3] / "shared" / "recordings-sample" / "diff-pairs"
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -483,9 +483,8 @@ def test_each_recording_is_used_once_and_the_rest_is_named() -> None:
 def real(kind: str) -> Diff:
     if not PAIRS.is_dir():
         pytest.skip("no recordings in ../shared/recordings-sample/diff-pairs: they are not part of the project")
-    (old, broken_old), (new, broken_new) = (read_directory(PAIRS / kind / side) for side in ("before", "after"))
-    assert not broken_old
-    assert not broken_new
+    sides = (in_directory(PAIRS / kind / side) for side in ("before", "after"))
+    old, new = ({name: exchange_of(side.read(name)) for name in side.files} for side in sides)
     return diff(old, new)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import harness
 from harness import ambient
 from harness.backends.journal import Outcome
+from harness.opening import canonicalizer_of
 from harness.recording.author import author
 from harness.recording.canonical import endpoint_of
 from harness.recording.format import loads, to_exchange
@@ -27,7 +28,6 @@ from harness.settings import Settings
 from harness.stores.directory import DirectoryStore
 from harness.transports.wire import request as as_bytes
 from harness.transports.wire import target
-from harness.wiring import canonicalizer_of
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "recordings-sample"
 PATH = "/v1/chat/completions"

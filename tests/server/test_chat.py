@@ -197,9 +197,10 @@ def exchanges() -> list[tuple[Path, Exchange]]:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/recordings-sample beside this checkout")
 def test_every_sample_is_served_as_it_was_recorded() -> None:
-    for folder in sorted({file.parent for file, _ in exchanges()}):
+    samples = exchanges()
+    for folder in sorted({file.parent for file, _ in samples}):
         with ServerThread(Settings(recordings=folder)) as server:
-            for file, exchange in exchanges():
+            for file, exchange in samples:
                 if file.parent == folder and endpoint_of(exchange.request.path) != "/v1/models":
                     check_served(server, file, exchange)
 

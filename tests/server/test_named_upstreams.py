@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anthropic import Anthropic
 from openai import AzureOpenAI, OpenAI
 
 from harness.running import ServerThread
@@ -35,6 +34,8 @@ def message_events() -> bytes:
 
 
 def by_anthropic(root: str) -> str:
+    from anthropic import Anthropic
+
     with Anthropic(base_url=f"{root}/anthropic", api_key="harness", max_retries=0) as client:
         with client.messages.stream(**ASK, max_tokens=9) as events:
             return events.get_final_text()

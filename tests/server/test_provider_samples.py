@@ -6,10 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import openai
 import pytest
-from anthropic import Anthropic
 from openai import OpenAI
 from openai.types import Model
 
@@ -67,6 +65,9 @@ def by_openai(server: ServerThread, document: dict[str, Any], exchange: Exchange
 
 
 def by_anthropic(server: ServerThread, _: dict[str, Any], exchange: Exchange) -> None:
+    from anthropic import Anthropic
+    from anthropic.types import Message
+
     asked, answer = exchange.request, exchange.response
     root = server.scoped(asked.scope or "none").removesuffix("/v1")
     # What the newest client no longer has an argument for goes along all the same.
@@ -78,7 +79,7 @@ def by_anthropic(server: ServerThread, _: dict[str, Any], exchange: Exchange) ->
                 message: Any = stream.get_final_message()
         else:
             message = client.messages.create(**body, stream=False)
-    assert isinstance(message, anthropic.types.Message)
+    assert isinstance(message, Message)
     said = whole(answer.body) if answer.is_streaming else answer.body
     assert [block.type for block in message.content] == [block["type"] for block in said["content"]]
     assert message.stop_reason == said["stop_reason"]

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,16 @@ def request(text: str, **more: object) -> Request:
     return Request("POST", "/v1/chat/completions", body)
 
 
+@cache
+def recording(text: str) -> tuple[str, str]:
+    """The name of a recording, and what its file has in it."""
+    return key(request(text)), file_format.dumps(file_format.to_document(author(request(text), text)))
+
+
 def write(directory: Path, text: str, name: str = "") -> Path:
-    path = directory / f"{name or key(request(text))}.json"
-    path.write_text(file_format.dumps(file_format.to_document(author(request(text), text))))
+    own, content = recording(text)
+    path = directory / f"{name or own}.json"
+    path.write_text(content)
     return path
 
 
