@@ -18,6 +18,7 @@ from aiohttp import web
 from harness.errors import HarnessError, SettingsError
 from harness.server.app import make_app
 from harness.server.at_hand import answer_at_hand
+from harness.server.inference import REPEATS
 from harness.server.pipe import Deliver, Pipe
 from harness.server.repeats import Whole
 from harness.settings import NO_KEY, Settings, check
@@ -245,9 +246,16 @@ class ServerThread:
         unscoped = self.parts.services.unscoped
         unscoped.scope, unscoped.changes = scope, True
 
+    def retire(self, scope: str) -> None:
+        """The scope's test has ended: clients that it made, and that are used on, are of the scope that is adopted."""
+        _, runner = self._running()
+        self.parts.services.unscoped.past.add(scope)
+        runner.app[REPEATS].forget()
+
     def begin(self, scope: str | None) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
         loop, _ = self._running()
+        self.parts.services.unscoped.past.discard(scope or "")
         at_hand = self.parts.services.at_hand
         if at_hand is not None:
             at_hand.forget(scope)

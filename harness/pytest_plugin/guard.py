@@ -70,7 +70,12 @@ def _refused(message: str) -> Exception:
     return ConnectionRefusedError(message)
 
 
-ROUTES = """\
+ON_IMPORT = """\
+A client that is made when a module is imported finds OPENAI_BASE_URL and a key with harness_on_import = true in
+pytest's settings ([tool.pytest.ini_options] of pyproject.toml), or with --harness-on-import."""
+
+ROUTES = f"""\
 Take the fixture harness_base_url, and make the client inside the test: it finds OPENAI_BASE_URL in the environment.
+{ON_IMPORT}
 Or give the client a transport: OpenAI(http_client=openai.DefaultHttpxClient(transport=harness.transport())).
 A test that is meant to reach it says so: @pytest.mark.harness(mode="live")."""

@@ -31,6 +31,7 @@ _ACTIONS = {"recordings": "append"}
 _NO_KEEP_EQUAL = "record again what says the same, too"
 _MODELS = "run the tests that take the fixture model once with each of these (A,B,C); else HARNESS_MODELS"
 _SETUP = "the one of [tool.harness.setups] to run with; else HARNESS_SETUP"
+_ON_IMPORT = "set OPENAI_BASE_URL and a key before modules are imported that make clients; all tests use the harness"
 _REPORT = "write what was replayed, recorded and missed: .json, .md or .xml (JUnit); may be repeated"
 
 
@@ -50,6 +51,8 @@ def add(parser: pytest.Parser) -> None:
     parser.addini("harness_models", _MODELS, default=None)
     group.addoption("--harness-setup", metavar="NAME", help=_SETUP)
     parser.addini("harness_setup", _SETUP, default=None)
+    group.addoption("--harness-on-import", action="store_true", default=None, help=_ON_IMPORT)
+    parser.addini("harness_on_import", _ON_IMPORT, type="bool", default=False)
     group.addoption("--harness-report", metavar="FILE", action="append", default=[], help=_REPORT)
     group.addoption("--harness-unused", action="store_true", help="list recordings of tests that ran, but did not ask")
     group.addoption("--harness-prune", action="store_true", help="delete them after a whole run without a failure")
@@ -66,6 +69,12 @@ def is_asked(config: pytest.Config) -> bool:
     """Whether anybody said anything that should be checked before the first test runs."""
     named_ones = (named(config, name) is not None for name in ("mode", "setup"))
     return any(named_ones) or bool(config.getoption("--harness-report"))
+
+
+def is_early(config: pytest.Config) -> bool:
+    """Whether the server is wanted before tests are imported, in the process that imports them."""
+    is_controller = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    return not is_controller and bool(config.getoption("--harness-on-import") or config.getini("harness_on_import"))
 
 
 def wants_unused(config: pytest.Config) -> bool:

@@ -1,9 +1,10 @@
 """One run of pytest: its settings, its servers, and which test had which."""
 
+import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,8 @@ class Run:
         """When the run began, in nanoseconds since 1970: all its processes together."""
         self.is_wanted = False
         """Whether any test uses the harness."""
+        self.is_early = False
+        """Whether every test does, and the modules that are imported before."""
         self.left_out = 0
         """How many of the tests that were collected do not run; a controller of xdist's hears it of its workers."""
         self.written: dict[str, str] = {}
@@ -129,6 +132,9 @@ class Run:
 
     def enter(self, item: pytest.Item | None) -> None:
         """A test begins, or, with None, has ended."""
+        if self.moment.scope is not None:
+            for server in self._servers:
+                server.retire(self.moment.scope)
         self.moment.item, self.moment.scope = item, None
         self._adopt()
         for server in self._servers:
@@ -217,7 +223,18 @@ class Run:
 
     def enter_setup(self) -> None:
         """Set the variables of the chosen setup, for the whole run. Raises SettingsError."""
-        for name, value in options.setup(self.config).env.items():
+        self._set(options.setup(self.config).env)
+
+    def begin_early(self) -> None:
+        """Lead clients to the server that are made before any test, when modules are imported. Raises HarnessError."""
+        from harness.running import client_environment
+
+        self.is_wanted = self.is_early = True
+        server = self.server(self.settings)
+        self._set(client_environment(server.settings, server.root, None, os.environ))
+
+    def _set(self, variables: Mapping[str, str]) -> None:
+        for name, value in variables.items():
             self._environ.setenv(name, value)
 
     def leave(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.pytest_plugin.again import record_command
-from harness.pytest_plugin.guard import ROUTES
+from harness.pytest_plugin.guard import ON_IMPORT, ROUTES
 from harness.pytest_plugin.moment import test_id
 from harness.pytest_plugin.run import Run
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.report.run_log import Asked
 
 _MISSES, _EXCHANGES = "harness: misses", "harness: exchanges"
+_TOO_EARLY = "harness: a client without a key"
+_CLIENTS = ("openai", "anthropic")
 _NOT_THE_TESTS = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {str(Path(__file__).parents[1])}
 )
@@ -51,6 +53,12 @@ def _reached_for(run: Run, call: pytest.CallInfo[None]) -> Iterator[str]:
             host = getattr(error, "host", None) or getattr(url, "host", None)
             if isinstance(host, str) and run.guard.is_provider(host):
                 yield host
+
+
+def tell_of_import(excinfo: pytest.ExceptionInfo[BaseException], report: pytest.CollectReport) -> None:
+    """Say what helps where the import of a module failed of a client without a key."""
+    if excinfo.type.__module__.partition(".")[0] in _CLIENTS:
+        report.sections.append((_TOO_EARLY, ON_IMPORT))
 
 
 def _put(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, error: "HarnessError") -> None:

@@ -26,11 +26,21 @@ def _no_counter(_: str) -> Callable[[str], int]:
 class Unscoped:
     """Whose requests are that name no scope: nobody's, or, where tests run, the test's that runs now.
 
+    So are those that name a scope which is ``past``: a client that was made in one test, and kept, is another's now.
     Where that ``changes``, what such a request is answered does not show in its bytes.
     """
 
     scope: str | None = None
     changes: bool = False
+    past: set[str] = field(default_factory=set)
+
+    def whose(self, named: str | None) -> str | None:
+        """The scope of a request that names this one."""
+        return self.scope if named is None or named in self.past else named
+
+    def shows(self, named: str | None) -> bool:
+        """Whether a request that names this scope will always be of it."""
+        return not self.changes or (named is not None and named not in self.past)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ def runs(request: web.Request) -> Runs:
 
 def scope_of(request: web.Request) -> str | None:
     """The scope that a request names, else that of those that name none."""
-    return named_scope(request) or services(request).unscoped.scope
+    return services(request).unscoped.whose(named_scope(request))
 
 
 def named_scope(request: web.Request) -> str | None:

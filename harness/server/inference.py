@@ -81,8 +81,7 @@ async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
         return await _stream(request, answer, headers, call if stores else None)
     if stores and answer.status < 400:
         await _keep(request, call, answer.media_type, answer.body or b"")
-    is_told_by_bytes = named_scope(request) is not None or not services(request).unscoped.changes
-    if not stores and answer.again is not None and is_told_by_bytes:
+    if not stores and answer.again is not None and services(request).unscoped.shows(named_scope(request)):
         return request.app[REPEATS].respond(request, answer)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
