@@ -18,7 +18,6 @@ from aiohttp import web
 from harness.errors import HarnessError, SettingsError
 from harness.server.app import make_app
 from harness.server.at_hand import answer_at_hand
-from harness.server.inference import REPEATS
 from harness.server.pipe import Deliver, Pipe
 from harness.server.repeats import Whole
 from harness.settings import NO_KEY, Settings, check
@@ -248,9 +247,7 @@ class ServerThread:
 
     def retire(self, scope: str) -> None:
         """The scope's test has ended: clients that it made, and that are used on, are of the scope that is adopted."""
-        _, runner = self._running()
         self.parts.services.unscoped.past.add(scope)
-        runner.app[REPEATS].forget()
 
     def begin(self, scope: str | None) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""

@@ -42,7 +42,11 @@ def answer_at_hand(app: web.Application, request: bytes) -> Whole | None:
     if not services.unscoped.shows(call.scope):
         return None
     answer = services.at_hand.at_hand(call)
-    return None if answer is None else app[REPEATS].whole(request, answer)
+    if answer is None:
+        return None
+    if answer.again is not None:
+        answer.again = services.unscoped.while_shown(call.scope, answer.again)
+    return app[REPEATS].whole(request, answer)
 
 
 def _may_be_kept(call: Call) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from harness.api.body import parse_object
-from harness.backends.protocol import AtHand, Backend
+from harness.backends.protocol import Answer, AtHand, Backend
 from harness.errors import HarnessError
 from harness.server.background import Runs
 from harness.server.identity import Identity
@@ -39,8 +39,12 @@ class Unscoped:
         return self.scope if named is None or named in self.past else named
 
     def shows(self, named: str | None) -> bool:
-        """Whether a request that names this scope will always be of it."""
+        """Whether a request that names this scope is of it, as its bytes say."""
         return not self.changes or (named is not None and named not in self.past)
+
+    def while_shown(self, named: str | None, again: Callable[[], Answer | None]) -> Callable[[], Answer | None]:
+        """How such a request is answered again, for as long as it shows whose it is; None from then on."""
+        return (lambda: again() if self.shows(named) else None) if self.changes else again
 
 
 @dataclass(frozen=True, slots=True)

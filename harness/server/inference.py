@@ -81,7 +81,9 @@ async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
         return await _stream(request, answer, headers, call if stores else None)
     if stores and answer.status < 400:
         await _keep(request, call, answer.media_type, answer.body or b"")
-    if not stores and answer.again is not None and services(request).unscoped.shows(named_scope(request)):
+    unscoped, named = services(request).unscoped, named_scope(request)
+    if not stores and answer.again is not None and unscoped.shows(named):
+        answer.again = unscoped.while_shown(named, answer.again)
         return request.app[REPEATS].respond(request, answer)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 

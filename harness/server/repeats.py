@@ -80,10 +80,6 @@ class Repeats:
             self._known.pop(request, None)
         return whole
 
-    def forget(self) -> None:
-        """Every request is a new one. For any thread."""
-        self._known.clear()
-
     def remember(self, request: bytes, answer: Answer) -> None:
         is_plain = request.startswith((b"POST ", b"GET ")) and answer.status not in _WITHOUT_BODY
         if answer.again is not None and is_plain and len(request) <= _LARGEST_REQUEST:
