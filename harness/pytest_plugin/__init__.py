@@ -124,8 +124,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     try:
         return (yield)
     finally:
+        run.unwatch(item)
         run.enter(None)
-        run.guard.active = False
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -246,7 +246,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
         config.stash[ENDED] = end(session, run, exitstatus)
     else:
         output["harness_left_out"] = run.left_out
-        if run.is_used:
+        if run.is_used or run.unrecorded:
             output["harness"] = told(run)
     return result
 

@@ -14,10 +14,13 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class Guard:
-    """Refuses connections to providers while it is ``active``, and notes in ``hits`` which were wanted."""
+    """Refuses connections to providers while it is ``active``, and notes in ``hits`` which were wanted.
+
+    While it only ``watches`` it refuses none, and notes those that are not the harness's own.
+    """
 
     def __init__(self) -> None:
-        self.active = False
+        self.active = self.watches = False
         self.hits: list[str] = []
         self._upstreams: frozenset[str] = frozenset()
         self._patch = pytest.MonkeyPatch()
@@ -40,11 +43,14 @@ class Guard:
         self, owner: Any, name: str, host_of: Callable[[Any, Any], Any], error: Callable[[str], Exception]
     ) -> None:
         real = getattr(owner, name)
+        is_speech = owner is not socket
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self.active and self.is_provider(host := _text(host_of(args, kwargs))):
+            is_looked_at = self.active or (self.watches and is_speech and not _is_our_own())
+            if is_looked_at and self.is_provider(host := _text(host_of(args, kwargs))):
                 self.hits.append(host)
-                raise error(f"{host}: the harness is replaying, and this is a model's host")
+                if self.active:
+                    raise error(f"{host}: the harness is replaying, and this is a model's host")
             return real(*args, **kwargs)
 
         self._patch.setattr(owner, name, guarded)
@@ -56,6 +62,12 @@ class Guard:
 
     def remove(self) -> None:
         self._patch.undo()
+
+
+def _is_our_own() -> bool:
+    from harness.running import is_server_thread
+
+    return is_server_thread()
 
 
 def _text(host: Any) -> str:

@@ -61,6 +61,8 @@ class Run:
         """How many of the tests that were collected do not run; a controller of xdist's hears it of its workers."""
         self.written: dict[str, str] = {}
         """Of tests whose node id xdist has written otherwise, the node id that they have."""
+        self.unrecorded: dict[str, str] = {}
+        """Tests that reached for providers past the harness, while it recorded, and the hosts."""
         self._settings: Settings | None = None
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []
@@ -97,7 +99,7 @@ class Run:
         return change(base, given, f"@pytest.mark.{MARKER} of {test_id(item)}", folder)
 
     def watch(self, item: pytest.Item) -> None:
-        """Put up the network guard, if this test replays and its network is nobody else's matter."""
+        """Put up the network guard, if this test's network is nobody else's matter: refusing if it replays."""
         from harness.errors import SettingsError
         from harness.settings import Mode
 
@@ -106,9 +108,16 @@ class Run:
             settings = self.settings_of(item, self.settings)
         except SettingsError:
             return  # The fixture will say so.
-        if settings.mode is Mode.REPLAY and item.get_closest_marker("vcr") is None:
+        if settings.mode is not Mode.LIVE and item.get_closest_marker("vcr") is None:
             self.guard.install(settings.upstream_hosts)
-            self.guard.active = True
+            self.guard.active = settings.mode is Mode.REPLAY
+            self.guard.watches = not self.guard.active
+
+    def unwatch(self, item: pytest.Item) -> None:
+        """The test has ended: what it recorded past the harness, if anything, is told in the end."""
+        if self.guard.watches and self.guard.hits:
+            self.unrecorded[test_id(item)] = ", ".join(dict.fromkeys(self.guard.hits))
+        self.guard.active = self.guard.watches = False
 
     def server(self, settings: "Settings") -> "ServerThread":
         """The one server of the run with these settings, started on first need. Raises HarnessError."""

@@ -27,7 +27,7 @@ _NOT_THE_TESTS = tuple(
 
 def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put into a report what the harness knows of it."""
-    refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)]))
+    refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)])) if run.guard.active else []
     if refused and call.when != "teardown" and not report.skipped:
         _put(item, call, report, _refused(refused, test_id(item)))
     if not report.failed or not run.is_used:
@@ -46,7 +46,7 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
 def _reached_for(run: Run, call: pytest.CallInfo[None]) -> Iterator[str]:
     """Providers to which no connection came about, looked up by resolvers of their own (uvloop's, c-ares')."""
     errors = list(_chain(call.excinfo.value if call.excinfo else None, set()))
-    if run.guard.active and any(isinstance(error, OSError) for error in errors):
+    if any(isinstance(error, OSError) for error in errors):
         for error in errors:
             # aiohttp's errors have the host, httpx's and those of clients above it the request.
             url = getattr(getattr(error, "request", None), "url", None)

@@ -332,6 +332,30 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
     ])  # fmt: skip
 
 
+def test_what_is_asked_past_the_harness_while_it_records_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_past="""
+        import ssl
+
+        def test_recorded(harness_base_url):
+            from app import ask
+            assert ask("Say hello") == "Hello!"
+
+        def test_past():
+            ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="api.openai.com")
+        """
+    )
+    with scripted(http(completion("Hello!"))) as upstream:
+        result = pytester.runpytest("--harness-mode=record", f"--harness-upstream={upstream.url}")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines([
+        "0 replayed, 1 recorded, 0 missed",
+        "Asked past the harness, and so not recorded:",
+        "  test_past.py::test_past  (api.openai.com)",
+        "Take the fixture harness_base_url*",
+    ])  # fmt: skip
+
+
 def test_a_run_that_does_not_use_it_is_not_guarded(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("import socket\nreal = socket.getaddrinfo\ndef test_it(): assert socket.getaddrinfo is real\n")
     pytester.runpytest().assert_outcomes(passed=1)
