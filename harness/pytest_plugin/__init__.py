@@ -61,8 +61,9 @@ def _check(run: Run) -> None:
     try:
         run.enter_setup()
         options.load(run.config, options.setup(run.config))
-        for name in run.config.getoption("--harness-report"):
-            run_file.check(Path(name), "--harness-report")
+        source = "--harness-report" if run.config.getoption("--harness-report") else "HARNESS_REPORT"
+        for name in options.reports(run.config):
+            run_file.check(Path(name), source)
         if options.is_early(run.config):
             run.begin_early()
     except HarnessError as error:

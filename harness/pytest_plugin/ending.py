@@ -51,7 +51,7 @@ def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
     """Close what was opened and sum up. None when nothing used the harness, and nothing was asked for."""
     from_workers = session.config.stash.get(WORKERS, [])
     parts = [*from_workers, *([told(run)] if run.is_used or run.unrecorded else [])]
-    if not parts and not session.config.getoption("--harness-report") and not options.wants_unused(session.config):
+    if not parts and not options.reports(session.config) and not options.wants_unused(session.config):
         return None
     ended = Ended(_merged(run, parts), _unrecorded(parts))
     written = {name: test for part in parts for name, test in part["written"].items()}
@@ -134,7 +134,7 @@ def _write(config: pytest.Config, log: "RunLog") -> list[str]:
     from harness.report import run_file
 
     notes = []
-    for name in config.getoption("--harness-report"):
+    for name in options.reports(config):
         file = Path(config.invocation_params.dir) / name
         try:
             run_file.write(log, file)
