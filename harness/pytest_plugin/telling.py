@@ -103,13 +103,12 @@ def _chain(error: BaseException | None, seen: set[int]) -> Iterator[BaseExceptio
 
 
 def _own(traceback: TracebackType | None) -> TracebackType | None:
-    """A traceback up to the last line that is the project's own; None when none of it is."""
+    """Those entries of a traceback that are the project's own; None when there are none."""
     entries = []
     while traceback is not None:
-        entries.append(traceback)
+        if not traceback.tb_frame.f_code.co_filename.startswith((*_NOT_THE_TESTS, "<")):
+            entries.append(traceback)
         traceback = traceback.tb_next
-    while entries and entries[-1].tb_frame.f_code.co_filename.startswith((*_NOT_THE_TESTS, "<")):
-        entries.pop()
     kept: TracebackType | None = None
     for entry in reversed(entries):
         kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)

@@ -135,6 +135,24 @@ def test_the_command_that_is_told_records_just_what_was_missed(
     assert "Record what" not in result.stdout.str()
 
 
+def test_no_lines_of_libraries_are_among_those_that_led_to_a_miss(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_async="""
+        import asyncio, openai
+
+        async def ask():
+            async with openai.AsyncOpenAI(max_retries=0) as client:
+                await client.chat.completions.create(model="m", messages=[])
+
+        def test_it(harness_base_url):
+            asyncio.run(ask())
+        """
+    )
+    result = pytester.runpytest("--tb=short")
+    result.stdout.fnmatch_lines(["    asyncio.run(ask())", "test_async.py:*: in ask", "*create(*", "E *No recording *"])
+    assert "/asyncio/" not in result.stdout.str()
+
+
 ODD = """
     import pytest
     from app import ask
