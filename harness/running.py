@@ -245,9 +245,14 @@ class ServerThread:
         unscoped = self.parts.services.unscoped
         unscoped.scope, unscoped.changes = scope, True
 
+    def retire(self, scope: str) -> None:
+        """The scope's test has ended: clients that it made, and that are used on, are of the scope that is adopted."""
+        self.parts.services.unscoped.past.add(scope)
+
     def begin(self, scope: str | None) -> None:
         """Begin the sequences of a scope anew, as for a test that is run again."""
         loop, _ = self._running()
+        self.parts.services.unscoped.past.discard(scope or "")
         at_hand = self.parts.services.at_hand
         if at_hand is not None:
             at_hand.forget(scope)

@@ -51,22 +51,25 @@ def pytest_configure(config: pytest.Config) -> None:
     ambient.find = run.surroundings
     if config.pluginmanager.hasplugin("pytest_vcr") or config.pluginmanager.hasplugin("vcr"):
         config.pluginmanager.register(PytestVcr())
-    if options.is_asked(config):
+    if options.is_asked(config) or options.is_early(config):
         _check(run)
 
 
 def _check(run: Run) -> None:
     from pathlib import Path
 
-    from harness.errors import SettingsError
+    from harness.errors import HarnessError
     from harness.report import run_file
 
     try:
         run.enter_setup()
         options.load(run.config, options.setup(run.config))
-        for name in run.config.getoption("--harness-report"):
-            run_file.check(Path(name), "--harness-report")
-    except SettingsError as error:
+        source = "--harness-report" if run.config.getoption("--harness-report") else "HARNESS_REPORT"
+        for name in options.reports(run.config):
+            run_file.check(Path(name), source)
+        if options.is_early(run.config):
+            run.begin_early()
+    except HarnessError as error:
         raise pytest.UsageError(f"harness: {error}") from error
 
 
@@ -125,8 +128,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     try:
         return (yield)
     finally:
+        run.unwatch(item)
         run.enter(None)
-        run.guard.active = False
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -140,7 +143,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     if "harness_base_url" not in names and item.get_closest_marker(MARKER) is not None:
         names.insert(0, "harness_base_url")
-    elif "harness_server" in names and "_harness_use" not in names:
+    elif ("harness_server" in names or item.config.stash[RUN].is_early) and "_harness_use" not in names:
         names.insert(0, "_harness_use")
 
 
@@ -160,6 +163,20 @@ def pytest_fixture_setup(
     finally:
         run.narrow()
         fixturedef.addfinalizer(partial(run.widen, request.node))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A module that cannot be imported because it makes a client too early is told the way."""
+    report = yield
+    excinfo = getattr(getattr(report, "call", None), "excinfo", None)
+    if excinfo is not None and not collector.config.stash[RUN].is_early:
+        from harness.pytest_plugin.telling import tell_of_import
+
+        tell_of_import(excinfo, report)
+    return report
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)
@@ -223,7 +240,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
         config.stash[ENDED] = end(session, run, exitstatus)
     else:
         output["harness_left_out"] = run.left_out
-        if run.is_used:
+        if run.is_used or run.unrecorded:
             output["harness"] = told(run)
     return result
 

@@ -14,7 +14,7 @@ _WITH_VALUE = (
 )
 _ALONE = (
     "--doctest-modules",
-    *(f"--harness-{name}" for name in ("strict", "record-errors", "timings", "vcr", "no-keep-equal")),
+    *(f"--harness-{name}" for name in ("strict", "record-errors", "timings", "vcr", "no-keep-equal", "on-import")),
 )
 """What a run was given without which another one would not find the same tests, or record elsewhere."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.pytest_plugin import options, unused
+from harness.pytest_plugin.guard import ROUTES
 from harness.pytest_plugin.run import Run
 
 if TYPE_CHECKING:
@@ -42,16 +43,17 @@ def told(run: Run) -> dict[str, Any]:
         "directories": run.directories(),
         "scopes": run.scopes(),
         "written": run.written,
+        "unrecorded": run.unrecorded,
     }
 
 
 def end(session: pytest.Session, run: Run, exitstatus: int) -> Ended | None:
     """Close what was opened and sum up. None when nothing used the harness, and nothing was asked for."""
     from_workers = session.config.stash.get(WORKERS, [])
-    parts = [*from_workers, *([told(run)] if run.is_used else [])]
-    if not parts and not session.config.getoption("--harness-report") and not options.wants_unused(session.config):
+    parts = [*from_workers, *([told(run)] if run.is_used or run.unrecorded else [])]
+    if not parts and not options.reports(session.config) and not options.wants_unused(session.config):
         return None
-    ended = Ended(_merged(run, parts))
+    ended = Ended(_merged(run, parts), _unrecorded(parts))
     written = {name: test for part in parts for name, test in part["written"].items()}
     outcomes = {written.get(name, name): outcome for name, outcome in _outcomes(session.config).items()}
     ended.log.tests = {test: outcomes.get(test, "unknown") for test in sorted(ended.log.tests)}
@@ -87,6 +89,15 @@ def _merged(run: Run, parts: list[dict[str, Any]]) -> "RunLog":
         had = {mode for part in parts for mode in part["log"]["mode"].split(", ")}
         log.mode = ", ".join(mode for mode in log.mode.split(", ") if mode in had)
     return merge([part["log"] for part in parts], log)
+
+
+def _unrecorded(parts: list[dict[str, Any]]) -> list[str]:
+    """Sentences on what was asked past the harness while it recorded."""
+    found = {test: hosts for part in parts for test, hosts in part["unrecorded"].items()}
+    if not found:
+        return []
+    lines = [f"  {test}  ({hosts})" for test, hosts in sorted(found.items())]
+    return ["", "Asked past the harness, and so not recorded:", *lines, ROUTES]
 
 
 def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> None:
@@ -126,7 +137,7 @@ def _write(config: pytest.Config, log: "RunLog") -> list[str]:
     from harness.report import run_file
 
     notes = []
-    for name in config.getoption("--harness-report"):
+    for name in options.reports(config):
         file = Path(config.invocation_params.dir) / name
         try:
             run_file.write(log, file)

@@ -74,8 +74,8 @@ def _harness_use(request: pytest.FixtureRequest, harness_settings: "Settings", h
     run.guard.active = run.guard.active and not settings.mode.needs_upstream
     with pytest.MonkeyPatch.context() as patch:
         _let_through(patch, run)
-        is_shared = settings == harness_settings
-        server = request.getfixturevalue("harness_server") if is_shared else _or_fail(run.server, settings)
+        # Not by the fixture: that is the session's, made with the settings of whichever folder came first.
+        server: ServerThread = _or_fail(run.server, settings)
         shared = request.getfixturevalue("harness_server") if "harness_server" in request.fixturenames else server
         if shared is not server:
             run.begin(test_id(request.node), harness_scope, shared)

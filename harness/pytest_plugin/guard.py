@@ -14,10 +14,13 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class Guard:
-    """Refuses connections to providers while it is ``active``, and notes in ``hits`` which were wanted."""
+    """Refuses connections to providers while it is ``active``, and notes in ``hits`` which were wanted.
+
+    While it only ``watches`` it refuses none, and notes those that are not the harness's own.
+    """
 
     def __init__(self) -> None:
-        self.active = False
+        self.active = self.watches = False
         self.hits: list[str] = []
         self._upstreams: frozenset[str] = frozenset()
         self._patch = pytest.MonkeyPatch()
@@ -40,11 +43,14 @@ class Guard:
         self, owner: Any, name: str, host_of: Callable[[Any, Any], Any], error: Callable[[str], Exception]
     ) -> None:
         real = getattr(owner, name)
+        is_speech = owner is not socket
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self.active and self.is_provider(host := _text(host_of(args, kwargs))):
+            is_looked_at = self.active or (self.watches and is_speech and not _is_our_own())
+            if is_looked_at and self.is_provider(host := _text(host_of(args, kwargs))):
                 self.hits.append(host)
-                raise error(f"{host}: the harness is replaying, and this is a model's host")
+                if self.active:
+                    raise error(f"{host}: the harness is replaying, and this is a model's host")
             return real(*args, **kwargs)
 
         self._patch.setattr(owner, name, guarded)
@@ -56,6 +62,12 @@ class Guard:
 
     def remove(self) -> None:
         self._patch.undo()
+
+
+def _is_our_own() -> bool:
+    from harness.running import is_server_thread
+
+    return is_server_thread()
 
 
 def _text(host: Any) -> str:
@@ -70,7 +82,12 @@ def _refused(message: str) -> Exception:
     return ConnectionRefusedError(message)
 
 
-ROUTES = """\
+ON_IMPORT = """\
+A client that is made when a module is imported finds OPENAI_BASE_URL and a key with harness_on_import = true in
+pytest's settings ([tool.pytest.ini_options] of pyproject.toml), or with --harness-on-import."""
+
+ROUTES = f"""\
 Take the fixture harness_base_url, and make the client inside the test: it finds OPENAI_BASE_URL in the environment.
+{ON_IMPORT}
 Or give the client a transport: OpenAI(http_client=openai.DefaultHttpxClient(transport=harness.transport())).
 A test that is meant to reach it says so: @pytest.mark.harness(mode="live")."""

@@ -33,7 +33,8 @@ _ACTIONS = {"recordings": "append"}
 _NO_KEEP_EQUAL = "record again what says the same, too"
 _MODELS = "run the tests that take the fixture model once with each of these (A,B,C); else HARNESS_MODELS"
 _SETUP = "the one of [tool.harness.setups] to run with; else HARNESS_SETUP"
-_REPORT = "write what was replayed, recorded and missed: .json, .md or .xml (JUnit); may be repeated"
+_ON_IMPORT = "set OPENAI_BASE_URL and a key before modules are imported that make clients; all tests use the harness"
+_REPORT = "write what was replayed, recorded and missed: .json, .md or .xml (JUnit), repeatedly; else HARNESS_REPORT"
 
 
 def add(parser: pytest.Parser) -> None:
@@ -53,6 +54,8 @@ def add(parser: pytest.Parser) -> None:
     parser.addini("harness_models", _MODELS, default=None)
     group.addoption("--harness-setup", metavar="NAME", help=_SETUP)
     parser.addini("harness_setup", _SETUP, default=None)
+    group.addoption("--harness-on-import", action="store_true", default=None, help=_ON_IMPORT)
+    parser.addini("harness_on_import", _ON_IMPORT, type="bool", default=False)
     group.addoption("--harness-report", metavar="FILE", action="append", default=[], help=_REPORT)
     group.addoption("--harness-unused", action="store_true", help="list recordings of tests that ran, but did not ask")
     group.addoption("--harness-prune", action="store_true", help="delete them after a whole run without a failure")
@@ -69,7 +72,13 @@ def named(config: pytest.Config, name: str) -> str | None:
 def is_asked(config: pytest.Config) -> bool:
     """Whether anybody said anything that should be checked before the first test runs."""
     named_ones = (named(config, name) is not None for name in ("mode", "mcp_mode", "setup"))
-    return any(named_ones) or bool(config.getoption("--harness-report"))
+    return any(named_ones) or bool(reports(config))
+
+
+def is_early(config: pytest.Config) -> bool:
+    """Whether the server is wanted before tests are imported, in the process that imports them."""
+    is_controller = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    return not is_controller and bool(config.getoption("--harness-on-import") or config.getini("harness_on_import"))
 
 
 def wants_unused(config: pytest.Config) -> bool:
@@ -95,12 +104,13 @@ def models(config: pytest.Config) -> list[str]:
 
 def load(config: pytest.Config, chosen: "Setup") -> "Settings":
     """The settings of the run. A setup counts as the flag that chose it. Raises SettingsError."""
+    from harness.errors import SettingsError
     from harness.settings import load as load_settings
 
     flags = _flags(config)
     if flags["upstream"] is None:
         flags["upstream"] = chosen.upstream
-    return load_settings(
+    settings = load_settings(
         flags,
         {**os.environ, **chosen.env},
         config.rootpath,
@@ -108,6 +118,16 @@ def load(config: pytest.Config, chosen: "Setup") -> "Settings":
         flag_prefix="--harness-",
         between=_file(config),
     )
+    if chosen.unfilled and settings.mode.needs_upstream:
+        names = ", ".join(chosen.unfilled)
+        hint = "Set it: else a key that the environment has under this name, of another provider, would be sent."
+        raise SettingsError(f"The setup's {names} takes its value from a variable that is not set.", hint=hint)
+    return settings
+
+
+def reports(config: pytest.Config) -> list[str]:
+    """The files that a report of the run is written to: those of the flag, else that of the variable."""
+    return config.getoption("--harness-report") or list(filter(None, [os.environ.get("HARNESS_REPORT")]))
 
 
 def names_recordings(config: pytest.Config) -> bool:

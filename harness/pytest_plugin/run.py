@@ -1,9 +1,10 @@
 """One run of pytest: its settings, its servers, and which test had which."""
 
+import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,10 +56,14 @@ class Run:
         """When the run began, in nanoseconds since 1970: all its processes together."""
         self.is_wanted = False
         """Whether any test uses the harness."""
+        self.is_early = False
+        """Whether every test does, and the modules that are imported before."""
         self.left_out = 0
         """How many of the tests that were collected do not run; a controller of xdist's hears it of its workers."""
         self.written: dict[str, str] = {}
         """Of tests whose node id xdist has written otherwise, the node id that they have."""
+        self.unrecorded: dict[str, str] = {}
+        """Tests that reached for providers past the harness, while it recorded, and the hosts."""
         self._settings: Settings | None = None
         self._servers: list[ServerThread] = []
         self._uses: list[Use] = []
@@ -95,7 +100,7 @@ class Run:
         return change(base, given, f"@pytest.mark.{MARKER} of {test_id(item)}", folder)
 
     def watch(self, item: pytest.Item) -> None:
-        """Put up the network guard, if this test replays and its network is nobody else's matter."""
+        """Put up the network guard, if this test's network is nobody else's matter: refusing if it replays."""
         from harness.errors import SettingsError
         from harness.settings import Mode
 
@@ -104,9 +109,16 @@ class Run:
             settings = self.settings_of(item, self.settings)
         except SettingsError:
             return  # The fixture will say so.
-        if settings.mode is Mode.REPLAY and item.get_closest_marker("vcr") is None:
+        if settings.mode is not Mode.LIVE and item.get_closest_marker("vcr") is None:
             self.guard.install(settings.upstream_hosts)
-            self.guard.active = True
+            self.guard.active = settings.mode is Mode.REPLAY
+            self.guard.watches = not self.guard.active
+
+    def unwatch(self, item: pytest.Item) -> None:
+        """The test has ended: what it recorded past the harness, if anything, is told in the end."""
+        if self.guard.watches and self.guard.hits:
+            self.unrecorded[test_id(item)] = ", ".join(dict.fromkeys(self.guard.hits))
+        self.guard.active = self.guard.watches = False
 
     def server(self, settings: "Settings") -> "ServerThread":
         """The one server of the run with these settings, started on first need. Raises HarnessError."""
@@ -130,6 +142,9 @@ class Run:
 
     def enter(self, item: pytest.Item | None) -> None:
         """A test begins, or, with None, has ended."""
+        if self.moment.scope is not None:
+            for server in self._servers:
+                server.retire(self.moment.scope)
         self.moment.item, self.moment.scope = item, None
         self._adopt()
         for server in self._servers:
@@ -230,7 +245,18 @@ class Run:
 
     def enter_setup(self) -> None:
         """Set the variables of the chosen setup, for the whole run. Raises SettingsError."""
-        for name, value in options.setup(self.config).env.items():
+        self._set(options.setup(self.config).env)
+
+    def begin_early(self) -> None:
+        """Lead clients to the server that are made before any test, when modules are imported. Raises HarnessError."""
+        from harness.running import client_environment
+
+        self.is_wanted = self.is_early = True
+        server = self.server(self.settings)
+        self._set(client_environment(server.settings, server.root, None, os.environ))
+
+    def _set(self, variables: Mapping[str, str]) -> None:
+        for name, value in variables.items():
             self._environ.setenv(name, value)
 
     def leave(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.pytest_plugin.again import record_command
-from harness.pytest_plugin.guard import ROUTES
+from harness.pytest_plugin.guard import ON_IMPORT, ROUTES
 from harness.pytest_plugin.moment import test_id
 from harness.pytest_plugin.run import Run
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.report.run_log import Asked
 
 _MISSES, _EXCHANGES = "harness: misses", "harness: exchanges"
+_TOO_EARLY = "harness: a client without a key"
+_CLIENTS = ("openai", "anthropic")
 _NOT_THE_TESTS = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {str(Path(__file__).parents[1])}
 )
@@ -25,7 +27,7 @@ _NOT_THE_TESTS = tuple(
 
 def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put into a report what the harness knows of it."""
-    refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)]))
+    refused = list(dict.fromkeys([*run.guard.hits, *_reached_for(run, call)])) if run.guard.active else []
     if refused and call.when != "teardown" and not report.skipped:
         _put(item, call, report, _refused(refused, test_id(item)))
     if not report.failed or not run.is_used:
@@ -44,13 +46,19 @@ def tell(run: Run, item: pytest.Item, call: pytest.CallInfo[None], report: pytes
 def _reached_for(run: Run, call: pytest.CallInfo[None]) -> Iterator[str]:
     """Providers to which no connection came about, looked up by resolvers of their own (uvloop's, c-ares')."""
     errors = list(_chain(call.excinfo.value if call.excinfo else None, set()))
-    if run.guard.active and any(isinstance(error, OSError) for error in errors):
+    if any(isinstance(error, OSError) for error in errors):
         for error in errors:
             # aiohttp's errors have the host, httpx's and those of clients above it the request.
             url = getattr(getattr(error, "request", None), "url", None)
             host = getattr(error, "host", None) or getattr(url, "host", None)
             if isinstance(host, str) and run.guard.is_provider(host):
                 yield host
+
+
+def tell_of_import(excinfo: pytest.ExceptionInfo[BaseException], report: pytest.CollectReport) -> None:
+    """Say what helps where the import of a module failed of a client without a key."""
+    if excinfo.type.__module__.partition(".")[0] in _CLIENTS:
+        report.sections.append((_TOO_EARLY, ON_IMPORT))
 
 
 def _put(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, error: "HarnessError") -> None:
@@ -96,13 +104,12 @@ def _chain(error: BaseException | None, seen: set[int]) -> Iterator[BaseExceptio
 
 
 def _own(traceback: TracebackType | None) -> TracebackType | None:
-    """A traceback up to the last line that is the project's own; None when none of it is."""
+    """Those entries of a traceback that are the project's own; None when there are none."""
     entries = []
     while traceback is not None:
-        entries.append(traceback)
+        if not traceback.tb_frame.f_code.co_filename.startswith((*_NOT_THE_TESTS, "<")):
+            entries.append(traceback)
         traceback = traceback.tb_next
-    while entries and entries[-1].tb_frame.f_code.co_filename.startswith((*_NOT_THE_TESTS, "<")):
-        entries.pop()
     kept: TracebackType | None = None
     for entry in reversed(entries):
         kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)

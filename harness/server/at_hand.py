@@ -39,10 +39,14 @@ def answer_at_hand(app: web.Application, request: bytes) -> Whole | None:
     call = call_of(request)
     if call is None or (services.local_responses and _may_be_kept(call)):
         return None
-    if call.scope is None and services.unscoped.changes:
+    if not services.unscoped.shows(call.scope):
         return None
     answer = services.at_hand.at_hand(call)
-    return None if answer is None else app[REPEATS].whole(request, answer)
+    if answer is None:
+        return None
+    if answer.again is not None:
+        answer.again = services.unscoped.while_shown(call.scope, answer.again)
+    return app[REPEATS].whole(request, answer)
 
 
 def _may_be_kept(call: Call) -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from harness.api.body import parse_object
 from harness.api.mcp import Approval
-from harness.backends.protocol import AtHand, Backend
+from harness.backends.protocol import Answer, AtHand, Backend
 from harness.errors import HarnessError, InvalidRequest
 from harness.server.background import Runs
 from harness.server.identity import Identity
@@ -27,11 +27,25 @@ def _no_counter(_: str) -> Callable[[str], int]:
 class Unscoped:
     """Whose requests are that name no scope: nobody's, or, where tests run, the test's that runs now.
 
+    So are those that name a scope which is ``past``: a client that was made in one test, and kept, is another's now.
     Where that ``changes``, what such a request is answered does not show in its bytes.
     """
 
     scope: str | None = None
     changes: bool = False
+    past: set[str] = field(default_factory=set)
+
+    def whose(self, named: str | None) -> str | None:
+        """The scope of a request that names this one."""
+        return self.scope if named is None or named in self.past else named
+
+    def shows(self, named: str | None) -> bool:
+        """Whether a request that names this scope is of it, as its bytes say."""
+        return not self.changes or (named is not None and named not in self.past)
+
+    def while_shown(self, named: str | None, again: Callable[[], Answer | None]) -> Callable[[], Answer | None]:
+        """How such a request is answered again, for as long as it shows whose it is; None from then on."""
+        return (lambda: again() if self.shows(named) else None) if self.changes else again
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ def runs(request: web.Request) -> Runs:
 
 def scope_of(request: web.Request) -> str | None:
     """The scope that a request names, else that of those that name none."""
-    return named_scope(request) or services(request).unscoped.scope
+    return services(request).unscoped.whose(named_scope(request))
 
 
 def named_scope(request: web.Request) -> str | None:

@@ -83,7 +83,10 @@ async def _answer(request: web.Request, call: Call) -> web.StreamResponse:
         return await _stream(request, answer, headers, call if stores else None)
     if stores and answer.status < 400:
         await _keep(request, call, answer.media_type, answer.body or b"")
-    if not stores and answer.again is not None and _is_told_by_bytes(request):
+    unscoped, named = services(request).unscoped, named_scope(request)
+    # What a page may see of an answer depends on where the page is from.
+    if not stores and answer.again is not None and unscoped.shows(named) and not comes_from_page(request):
+        answer.again = unscoped.while_shown(named, answer.again)
         return request.app[REPEATS].respond(request, answer)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
@@ -97,12 +100,6 @@ def headers_of(answer: Answer) -> dict[str, str]:
         headers["Content-Type"] = answer.media_type
     seed = answer.recording or answer.body
     return headers if seed is None or has_request_id(headers) else headers | request_id(seed)
-
-
-def _is_told_by_bytes(request: web.Request) -> bool:
-    """Whether the same bytes on this connection are the same request, and want the same headers."""
-    is_scoped = named_scope(request) is not None or not services(request).unscoped.changes
-    return is_scoped and not comes_from_page(request)
 
 
 def wants_keeping(call: Call) -> bool:

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ class Setup:
     models: Sequence[str] = ()
     upstream: str | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unfilled: Sequence[str] = ()
+    """Variables whose values need others that are not set."""
 
 
 def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
     """The setup of that name for a project in ``directory``.
 
     In the values of its ``env``, ``$NAME`` stands for a variable of ``environ``, so that no key stands in a file; a
-    value that needs one that is not set is left out. Raises SettingsError.
+    value that needs one that is not set is left out, and its variable ``unfilled``. Raises SettingsError.
     """
     file, table = project_table(directory)
     setups = table.get("setups", {})
@@ -38,7 +41,7 @@ def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
     where = f"[tool.harness.setups.{name}]"
     value = checked_table(setups[name], _KEYS, where)
     try:
-        return Setup(_models(value), _upstream(value, where, file.parent), _env(value, environ))
+        return Setup(_models(value), _upstream(value, where, file.parent), *_env(value, environ))
     except TypeError as error:
         hint = 'Write models = ["…"], upstream = "…" and env = {NAME = "value"}.'
         raise SettingsError(f"{where} is not what it should be.", hint=hint) from error
@@ -52,14 +55,13 @@ def _upstream(value: Mapping[str, Any], where: str, base: Path) -> str | None:
     return as_upstream(Found(value["upstream"], f"{where} upstream", base)) if "upstream" in value else None
 
 
-def _env(value: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+def _env(value: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables, and the names of those that could not be filled."""
     env = value.get("env", {})
     if not isinstance(env, dict):
         raise TypeError(env)
     filled = {}
     for name, text in env.items():
-        try:
+        with suppress(KeyError, ValueError):
             filled[name] = string.Template(as_word(text)).substitute(environ)
-        except (KeyError, ValueError):
-            continue
-    return filled
+    return filled, tuple(name for name in env if name not in filled)

@@ -72,3 +72,17 @@ def test_the_last_step_runs_a_command_and_writes_the_summary(tmp_path: Path, com
     )
     assert done.returncode == code, done.stderr
     assert summary.read_text().startswith("## harness, mode replay")
+
+
+@pytest.mark.slow
+def test_the_summary_of_a_run_of_pytest_is_the_plugins(tmp_path: Path) -> None:
+    asks = 'urllib.request.urlopen(harness_base_url + \'/chat/completions\', b\'{"model": "m", "messages": []}\')'
+    test = f"import urllib.request\n\ndef test_it(harness_base_url):\n    {asks}\n"
+    tmp_path.joinpath("test_it.py").write_text(test)
+    summary = tmp_path / "summary.md"
+    variables = {"COMMAND": "pytest -q", "RUNNER_TEMP": str(tmp_path), "GITHUB_STEP_SUMMARY": str(summary)}
+    done = run(loaded("action.yml")["runs"]["steps"][-1], tmp_path, **variables)
+    assert done.returncode == 1
+    told = summary.read_text()
+    assert told.count("## harness, mode replay") == 1
+    assert "### Missed: `test_it.py::test_it`" in told

@@ -112,6 +112,22 @@ def test_what_the_file_of_pytest_says_comes_after_the_environment(
     wrong.stderr.fnmatch_lines(["*harness_mode in *pyproject.toml: 'lively' is not a mode.*"])
 
 
+def test_each_folder_has_the_settings_that_its_conftest_says(pytester: pytest.Pytester) -> None:
+    for name in ("one", "two"):
+        record(pytester, "Say hello", name, below=f"{name}/kept")
+        pytester.path.joinpath(name, "conftest.py").write_text(
+            "import dataclasses, pathlib, pytest\n\n"
+            "@pytest.fixture(scope='session')\n"
+            "def harness_settings(harness_settings):\n"
+            "    return dataclasses.replace(harness_settings, recordings=pathlib.Path(__file__).parent / 'kept')\n"
+        )
+        test = f"from app import ask\n\ndef test_it(harness_base_url):\n    assert ask('Say hello') == {name!r}\n"
+        pytester.path.joinpath(name, f"test_{name}.py").write_text(test)
+    record(pytester, "Say hello", "root")
+    pytester.makepyfile(test_root=test.replace("two", "root"))
+    pytester.runpytest().assert_outcomes(passed=3)
+
+
 def test_a_hook_changes_the_settings_once(pytester: pytest.Pytester) -> None:
     record(pytester, "Say hello", "Hello!", below="hooked")
     pytester.makeconftest(
@@ -196,6 +212,11 @@ def test_a_setup_brings_models_upstream_and_variables(
     here.assert_outcomes(passed=2)
     here.stdout.fnmatch_lines(["*has here sk-mine sk-mine http://127.0.0.1:9/v1"])
     pytester.runpytest("--harness-setup=there").assert_outcomes(passed=3)
+    monkeypatch.delenv("MY_KEY")
+    pytester.runpytest("--harness-setup=here").assert_outcomes(passed=2)
+    missing = pytester.runpytest("--harness-setup=here", "--harness-mode=record")
+    assert missing.ret == pytest.ExitCode.USAGE_ERROR
+    missing.stderr.fnmatch_lines(["*The setup's OPENAI_API_KEY takes its value from a variable that is not set.*"])
     none = pytester.runpytest("--harness-setup=nowhere")
     assert none.ret == pytest.ExitCode.USAGE_ERROR
     none.stderr.fnmatch_lines(["*No setup 'nowhere' in *pyproject.toml.*", "*there: here, there."])

@@ -137,6 +137,24 @@ def test_the_command_that_is_told_records_just_what_was_missed(
     assert "Record what" not in result.stdout.str()
 
 
+def test_no_lines_of_libraries_are_among_those_that_led_to_a_miss(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_async="""
+        import asyncio, openai
+
+        async def ask():
+            async with openai.AsyncOpenAI(max_retries=0) as client:
+                await client.chat.completions.create(model="m", messages=[])
+
+        def test_it(harness_base_url):
+            asyncio.run(ask())
+        """
+    )
+    result = pytester.runpytest("--tb=short")
+    result.stdout.fnmatch_lines(["    asyncio.run(ask())", "test_async.py:*: in ask", "*create(*", "E *No recording *"])
+    assert "/asyncio/" not in result.stdout.str()
+
+
 ODD = """
     import pytest
     from app import ask
@@ -350,6 +368,30 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
         "*NetworkRefused: test_past.py::test_by_an_older_look_up replays, and reached for api.groq.com *",
         "*NetworkRefused: test_past.py::test_by_a_proxy replays, and reached for api.mistral.ai past the harness.",
         "*NetworkRefused: test_past.py::test_by_a_resolver_of_its_own replays, and reached for api.together.xyz *",
+    ])  # fmt: skip
+
+
+def test_what_is_asked_past_the_harness_while_it_records_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_past="""
+        import ssl
+
+        def test_recorded(harness_base_url):
+            from app import ask
+            assert ask("Say hello") == "Hello!"
+
+        def test_past():
+            ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="api.openai.com")
+        """
+    )
+    with scripted(http(completion("Hello!"))) as upstream:
+        result = pytester.runpytest("--harness-mode=record", f"--harness-upstream={upstream.url}")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines([
+        "0 replayed, 1 recorded, 0 missed",
+        "Asked past the harness, and so not recorded:",
+        "  test_past.py::test_past  (api.openai.com)",
+        "Take the fixture harness_base_url*",
     ])  # fmt: skip
 
 

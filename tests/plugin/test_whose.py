@@ -103,3 +103,83 @@ def test_a_miss_of_a_shared_client_is_the_tests_and_the_command_names_the_test(p
         "test_b.py::test_it[[]by url]:",
         'Record what was missed, *: *pytest "test_a.py::test_one[[]by url]" "test_b.py::test_it[[]by url]"',
     ])  # fmt: skip
+
+
+CACHED = """
+    import functools, openai
+
+    @functools.cache
+    def client():
+        return openai.OpenAI(max_retries=0)
+
+    def say(text):
+        messages = [{"role": "user", "content": text}]
+        return client().chat.completions.create(model="m", messages=messages).choices[0].message.content
+"""
+
+
+def test_a_client_that_is_made_in_one_test_and_kept_is_each_tests_own(pytester: pytest.Pytester) -> None:
+    for name in ("one", "two", "three"):
+        record(pytester, "the same", name, f"test_kept.py::test_{name}")
+    pytester.makepyfile(
+        cached=CACHED,
+        test_kept="""
+        import pytest
+        from cached import client, say
+
+        def test_one(harness_base_url):
+            assert [say("the same"), say("the same")] == ["one", "one"]
+
+        def test_two(harness_base_url):
+            assert [say("the same"), say("the same")] == ["two", "two"]
+
+        @pytest.mark.harness
+        def test_three():
+            assert say("the same") == "three"
+
+        def test_four(harness_base_url):
+            with client():
+                say("Never said")
+        """,
+    )
+    result = pytester.runpytest("--harness-strict")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(['E *Record it: *"test_kept.py::test_four" --harness-strict'])
+
+
+IMPORTED = """
+    import openai
+
+    CLIENT = openai.OpenAI(max_retries=0)
+
+    def say(text):
+        messages = [{"role": "user", "content": text}]
+        return CLIENT.chat.completions.create(model="m", messages=messages).choices[0].message.content
+"""
+
+
+def test_a_client_that_a_module_makes_is_each_tests_own(pytester: pytest.Pytester) -> None:
+    for name in ("one", "two"):
+        record(pytester, "the same", name, f"test_early.py::test_{name}")
+    pytester.makepyfile(
+        early=IMPORTED,
+        test_early="""
+        from early import CLIENT, say
+
+        def test_one(harness_base_url):
+            assert [say("the same"), say("the same")] == ["one", "one"]
+
+        def test_two():
+            with CLIENT:
+                assert say("the same") == "two"
+        """,
+    )
+    told = pytester.runpytest("--harness-strict")
+    told.assert_outcomes(errors=1)
+    told.stdout.fnmatch_lines(
+        ["*OpenAIError: Missing credentials*", "*harness_on_import = true*", "*--harness-on-import*"]
+    )
+    pytester.makeini("[pytest]\nharness_on_import = true")
+    result = pytester.runpytest("--harness-strict", "-Wignore::ResourceWarning")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["3 replayed, 0 recorded, 0 missed"])
