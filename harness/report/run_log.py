@@ -60,7 +60,7 @@ class Asked:
     details: Mapping[str, Any] = field(default_factory=dict)
     test: str | None = None
     flag: str = ""
-    differs: Sequence[str] = ()
+    differs: list[str] = field(default_factory=list)
 
     @property
     def who(self) -> str:

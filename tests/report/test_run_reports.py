@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.report import run_json, run_junit, run_markdown, run_terminal
-from harness.report.run_log import Asked, RunLog, merge, run_log
+from harness.report.run_log import BY_PLACE, Asked, RunLog, merge, run_log
 
 texts = st.text(max_size=30)
 asked = st.builds(
@@ -71,6 +71,33 @@ def test_the_order_of_the_processes_does_not_matter_to_the_counts(parts: list[Ru
 def test_the_command_records_what_was_missed(tests: list[str | None], command: str | None) -> None:
     missed = [Asked("missed", "s", "/", "m", "r", error="No.", test=test) for test in tests]
     assert RunLog("replay", "everything", asked=missed).command() == command
+
+
+def test_what_vcrpy_misses_is_recorded_by_its_flag() -> None:
+    missed = [Asked("missed", "s", "/", "m", "r", error="No.", test="b.py::c", flag="--record-mode=new_episodes")]
+    told = RunLog("vcr none", "x", "--harness-vcr", asked=missed).command()
+    assert told == 'OPENAI_API_KEY=… pytest --record-mode=new_episodes "b.py::c" --harness-vcr'
+    missed.append(Asked("missed", "s", "/", "m", "r", error="No.", test="a.py::c"))
+    told = RunLog("replay, vcr none", "x", asked=missed).command()
+    assert told is not None
+    assert told.startswith("HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest --record-mode=new_episodes ")
+
+
+def test_what_was_by_place_is_in_every_report() -> None:
+    differs = ['  model  "gpt-4"  ->  "gpt-5"']
+    asked = [
+        Asked(BY_PLACE, f"a.py::t{number:02}", "/v1/x", "m", "r", "chat/" + "ab" * 32, test=f"a.py::t{number:02}",
+              differs=differs, details={"nearest": {"differences": []}})
+        for number in range(12)
+    ]  # fmt: skip
+    log = RunLog("vcr none", "x", asked=[*asked, *asked])
+    lines = run_terminal.lines(log)
+    assert lines[0] == "0 replayed, 0 recorded, 0 missed, 24 replayed by place"
+    assert lines[3:5] == ["  a.py::t00: abababababab", '    model  "gpt-4"  ->  "gpt-5"']
+    assert lines[-1] == "  and 2 more: --harness-report FILE has all of them"
+    assert run_markdown.render(log).count(differs[0]) == 12
+    assert len(json.loads(run_json.render(log))["by_place"]) == 12
+    assert "gpt-5" in run_junit.render(log)
 
 
 def test_markdown_keeps_what_looks_like_markdown_as_it_is() -> None:
