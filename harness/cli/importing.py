@@ -66,7 +66,7 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
         from harness.vcr_bridge import read_cassette
     except ModuleNotFoundError as error:
         raise SettingsError("vcrpy is not installed.", hint="pip install 'harness[vcr]'") from error
-    intake = _intake(given)
+    intake, with_others = _intake(given), []
     for place in places:
         tests = Tests(root.absolute() if root else root_of(place.absolute()))
         for path in cassettes_below(place):
@@ -78,10 +78,14 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
                 else:
                     intake.tally.passed_over += 1
                 continue
-            scope = tests.scope_of(path.absolute())
+            scope, others = tests.scope_of(path.absolute()), intake.tally.others.total()
             for number, http in enumerate(exchanges, 1):
                 intake.take(http, f"{path}, interaction {number}", scope)
-    _end(context, intake, given)
+            with_others += [path] if intake.tally.others.total() > others else []
+    _tell(intake, given)
+    if with_others:
+        click.echo("\n".join(["Keep the cassettes that hold them:", *(f"  {path}" for path in with_others)]))
+    context.exit(1 if intake.tally.skipped else 0)
 
 
 @import_command.command()
@@ -173,6 +177,11 @@ def _intake(given: dict[str, Any]) -> "Intake":
 
 
 def _end(context: click.Context, intake: "Intake", given: dict[str, Any]) -> None:
+    _tell(intake, given)
+    context.exit(1 if intake.tally.skipped else 0)
+
+
+def _tell(intake: "Intake", given: dict[str, Any]) -> None:
     from harness.report.tally_terminal import lines
 
     place = settings_from({"recordings": given["into"]}).directory
@@ -180,4 +189,3 @@ def _end(context: click.Context, intake: "Intake", given: dict[str, Any]) -> Non
     shown = place.relative_to(here) if place.is_relative_to(here) else place
     for line in lines(intake.tally, thing="recording", into=f"{shown}/"):
         click.echo(line)
-    context.exit(1 if intake.tally.skipped else 0)

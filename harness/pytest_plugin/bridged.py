@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _REWRITE = "rewrite"
 """The record mode that pytest-recording knows beside vcrpy's."""
 
+_STREAM_OR_WHOLE = "  one is a stream, the other is not"
+"""How requests differ that differ in nothing else: vcrpy makes no stream of a whole answer."""
+
 
 class Bridged:
     """What such tests did in one run, and the stores that they share."""
@@ -90,8 +93,8 @@ class _Listener:
         else:
             from harness.report.run_log import BY_PLACE
 
-            details = {"nearest": by_place.as_json()}
-            self._note(BY_PLACE, request, name, differs=by_place.lines(), details=details)
+            differs = by_place.lines() or [_STREAM_OR_WHOLE]
+            self._note(BY_PLACE, request, name, differs=differs, details={"nearest": by_place.as_json()})
 
     def recorded(self, name: str, request: "Request", *, is_new: bool) -> None:
         self._note("recorded" if is_new else "unchanged", request, name)

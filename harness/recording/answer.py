@@ -68,7 +68,7 @@ def _either_way(response: Response, endpoint: str, request: Request) -> tuple[st
     if not request.wants_stream:
         return whole_body(response) if not response.is_streaming else (JSON_TYPE, _aggregated(endpoint, response.body))
     chunks = response.body if response.is_streaming else _split(endpoint, response.body)
-    return STREAM_TYPE, _stream([chunk for chunk in chunks if request.wants_usage or not is_usage_chunk(chunk)])
+    return STREAM_TYPE, _stream([chunk for chunk in chunks if not is_usage_chunk(chunk) or request.wants_usage])
 
 
 def whole_body(response: Response) -> tuple[str, bytes]:

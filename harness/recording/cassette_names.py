@@ -24,9 +24,15 @@ def without_suffix(place: str) -> str:
 
 
 def cassette_of(scope: str | None) -> str:
-    """The path of a scope's cassette, with slashes and without a suffix, below the root of the project."""
+    """The path of a scope's cassette, with slashes and without a suffix, below the root of the project.
+
+    A scope that is itself the path of a cassette, for want of a test, says its own.
+    """
     if scope is None:
         return SHARED
+    folders = scope.split("/")[:-1]
+    if "::" not in scope and FOLDER in folders and not {"", ".", ".."} & set(folders):
+        return scope
     file, *names = scope.split("::")
     if not names or not file.endswith(".py"):
         return f"{FOLDER}/{_NO_PART_OF_A_NAME.sub('-', scope)}"

@@ -43,7 +43,8 @@ class Tests:
         None for the one of what belongs to no test, as ``harness export`` names it.
 
         In pytest-recording's layout the path says it. In pytest-vcr's (one folder for all modules) it is the one module
-        that defines the class or the function of that name.
+        that defines the class or the function of that name. In a project's own it is one that does so near the
+        cassette, the one that the cassette's folder is named for first.
         """
         inside = cassette.relative_to(self.root) if cassette.is_relative_to(self.root) else Path(cassette.name)
         place = inside.as_posix()
@@ -53,11 +54,20 @@ class Tests:
         if scope is not None and (self.root / scope.partition("::")[0]).is_file():
             return scope
         names = names_in(without_suffix(inside.name))
-        modules = self._modules.get(names[0].partition("[")[0], [])
-        near = [module for module in modules if module.is_relative_to(_above_cassettes(cassette))]
+        near = self._near(cassette, self._modules.get(names[0].partition("[")[0], []))
         if len(near) == 1:
             return "::".join([near[0].relative_to(self.root).as_posix(), *names])
         return scope or without_suffix(place)
+
+    def _near(self, cassette: Path, modules: list[Path]) -> list[Path]:
+        """Of some modules those that a cassette may be of."""
+        named = [module for module in modules if module.stem == cassette.parent.name]
+        above = [folder.parent for folder in cassette.parents if folder.name == FOLDER][:1]
+        for folder in above or cassette.parents:
+            near = [module for module in named or modules if module.is_relative_to(folder)]
+            if near or folder == self.root:
+                return near
+        return []
 
     @cached_property
     def _modules(self) -> dict[str, list[Path]]:
@@ -68,10 +78,6 @@ class Tests:
             for name in () if hidden else _defined(path):
                 found[name].append(path)
         return found
-
-
-def _above_cassettes(cassette: Path) -> Path:
-    return next((folder.parent for folder in cassette.parents if folder.name == FOLDER), cassette.parent)
 
 
 def _defined(path: Path) -> Iterator[str]:

@@ -90,6 +90,7 @@ def test_cassettes_become_the_recordings_of_their_tests() -> None:
 
     assert text.splitlines()[0] == "Wrote 5 recordings to recordings/."
     assert text.splitlines()[1] == "Left out 1 exchange that no model answered (www.example.org 1)."
+    assert text.splitlines()[-2:] == ["Keep the cassettes that hold them:", "  tests/cassettes/test_a/test_one.yaml"]
     assert scopes() == {
         "tests/test_a.py::test_one": 3,
         "tests/test_a.py::TestX::test_two[a-1.5]": 1,
@@ -98,6 +99,24 @@ def test_cassettes_become_the_recordings_of_their_tests() -> None:
     assert not any(SECRET in path.read_text() for path in Path("recordings").iterdir())
     assert run("verify").startswith("5 recordings: 0 findings")
     assert "Wrote 0 recordings to recordings/; 5 recordings there already." in run("import", "cassettes", "tests")
+
+
+def test_a_projects_own_layout_tells_the_test_by_what_is_near() -> None:
+    Path("tests/sub").mkdir(parents=True)
+    for module in ("tests/test_a.py", "tests/test_b.py", "tests/sub/test_c.py", "test_d.py"):
+        Path(module).write_text(
+            "def test_one(): ...\n" + "def test_two(): ...\n" * (module in ("tests/test_a.py", "test_d.py"))
+        )
+    cassette("tests/_vcr/test_b/test_one.yaml", interaction("a"))
+    cassette("tests/_vcr/apart/test_two[x].yaml", interaction("a"))
+    cassette("tests/_vcr/apart/test_one.yaml", interaction("a"))
+
+    run("import", "cassettes", ".", "--root", ".")
+    assert scopes() == {
+        "tests/test_b.py::test_one": 1,
+        "tests/test_a.py::test_two[x]": 1,
+        "tests/_vcr/apart/test_one": 1,
+    }
 
 
 def test_a_host_of_ones_own_is_said_to_be_a_provider() -> None:
@@ -136,7 +155,7 @@ def test_what_cannot_come_in_is_told_with_its_reason() -> None:
 
 @pytest.mark.parametrize("form", ["yaml", "json"])
 def test_what_is_exported_is_imported_the_same(form: str) -> None:
-    cassette("tests/cassettes/test_a/test_one[a-b].yaml", interaction("a"), interaction("bb"), interaction("a"))
+    cassette("tests/cassettes/test_a/test_one[a-b].yaml", interaction("bb"), OTHER, interaction("a"), interaction("bb"))
     cassette("cassettes/shared.yaml", interaction("c"))
     run("import", "cassettes", ".", "--into", "one")
     text = run("export", "cassettes", "one", "--into", "out", "--format", form)
@@ -149,6 +168,9 @@ def test_what_is_exported_is_imported_the_same(form: str) -> None:
     ]
     one, two = ({path.name: path.read_bytes() for path in Path(place).iterdir()} for place in ("one", "two"))
     assert one == two
+    (exported,) = Path("out/tests").rglob(f"*.{form}")
+    asked = [json.loads(found["request"]["body"]) for found in yaml.safe_load(exported.read_text())["interactions"]]
+    assert [body["messages"][0]["content"].split()[0] for body in asked] == ["bb", "a", "bb"]
     assert scopes("two") == {"tests/test_a.py::test_one[a-b]": 3, "None": 1}
 
 

@@ -1,5 +1,6 @@
 """pytest-recording's tests with their model traffic in recordings: turned on and off, recorded, replayed, reported."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,11 +121,100 @@ def test_rewrite_replaces_what_a_test_had_if_it_passes(pytester: pytest.Pytester
 
 def test_a_miss_is_told_with_its_near_miss(pytester: pytest.Pytester, there: Provider) -> None:
     pytester.runpytest_subprocess("--record-mode=once", "--harness-vcr").assert_outcomes(passed=4)
-    pytester.makepyfile(test_a=SUITE.format(url=there.url).replace('"News?"', '"New?"'))
+    changed = SUITE.format(url=there.url).replace('"News?"', '"New?"')
+    bodies = "@pytest.mark.vcr(match_on=['body'])\n        @pytest.mark.default"
+    changed = changed.replace("@pytest.mark.vcr\n        @pytest.mark.default", bodies)
+    pytester.makepyfile(test_a=changed)
 
-    result = pytester.runpytest_subprocess("--harness-vcr", "-k", "News")
+    result = pytester.runpytest_subprocess("--harness-vcr", "-k", "News", "--harness-report=run.json")
     result.assert_outcomes(failed=1, deselected=3)
-    result.stdout.fnmatch_lines(['*messages?0?.content  "News?"  ->  "New?"*'])
+    result.stdout.fnmatch_lines(
+        [
+            "E *RecordingNotFound: No recording for POST /v1/chat/completions (model m), key *",
+            "*0 replayed, 0 recorded, 1 missed",
+            "test_a.py::TestNews::test_one:",
+            '  messages?0?.content  "News?"  ->  "New?"',
+            "Record what was missed, and nothing else:  OPENAI_API_KEY=… pytest --record-mode=new_episodes *",
+        ]
+    )
+    (miss,) = json.loads((pytester.path / "run.json").read_text())["misses"]
+    assert miss["nearest"]["differences"][0]["new"] == "New?"
+
+    command = ["--record-mode=new_episodes", "test_a.py::TestNews::test_one", "--harness-vcr"]
+    pytester.runpytest_subprocess(*command).assert_outcomes(passed=1)
+
+
+def test_what_was_answered_by_place_is_told(pytester: pytest.Pytester, there: Provider) -> None:
+    pytester.runpytest_subprocess("--record-mode=once", "--harness-vcr").assert_outcomes(passed=4)
+    pytester.makepyfile(test_a=SUITE.format(url=there.url).replace('openai("News?")', 'openai("New?")'))
+
+    result = pytester.runpytest_subprocess("--harness-vcr", "-k", "News", "--harness-report=run.json")
+    result.assert_outcomes(passed=1, deselected=3)
+    result.stdout.fnmatch_lines(
+        [
+            "0 replayed, 0 recorded, 0 missed, 1 replayed by place",
+            "Replayed by place: *",
+            "  test_a.py::TestNews::test_one: ????????????",
+            '    messages?0?.content  "News?"  ->  "New?"',
+        ]
+    )
+    (told,) = json.loads((pytester.path / "run.json").read_text())["by_place"]
+    assert (told["test"], told["nearest"]["differences"][0]["new"]) == ("test_a.py::TestNews::test_one", "New?")
+
+    result = pytester.runpytest_subprocess("--harness-vcr", "--harness-strict", "-k", "News")
+    result.assert_outcomes(failed=1, deselected=3)
+    result.stdout.fnmatch_lines(["0 replayed, 0 recorded, 1 missed"])
+
+
+PYTEST_VCR = """
+    import pytest
+    from vcr import VCR
+
+    @pytest.fixture(scope="module")
+    def vcr(request):
+        place = str(request.path.parent / "cassettes")
+        mode = request.config.getoption("--vcr-record")
+        return VCR(cassette_library_dir=place, path_transformer=VCR.ensure_suffix(".yaml"), record_mode=mode)
+
+    @pytest.fixture(autouse=True)
+    def vcr_cassette(request):
+        with request.getfixturevalue("vcr").use_cassette(request.node.name) as cassette:
+            yield cassette
+
+    def pytest_addoption(parser):
+        parser.addoption("--vcr-record", default="once")
+"""
+
+
+def test_so_are_the_tests_of_pytest_vcr(pytester: pytest.Pytester, there: Provider) -> None:
+    """It cannot be installed beside pytest-recording, so this is what its fixtures do."""
+    pytester.makepyfile(pytest_vcr=PYTEST_VCR)
+    pytester.makepyfile(
+        test_a=f"""
+        import sys
+        sys.path.append({str(Path.cwd())!r})
+        from tests.vcr_bridge.provider import Provider
+
+        def test_one():
+            assert Provider({there.url!r}).ask("One?").startswith("One?")
+
+        def test_two(vcr):
+            assert Provider({there.url!r}).ask("Two?").startswith("Two?")
+            with vcr.use_cassette("shared"):
+                assert Provider({there.url!r}).ask("Shared?").startswith("Shared?")
+        """
+    )
+    plugins = ["-p", "no:recording", "-p", "pytest_vcr", "--harness-vcr"]
+    result = pytester.runpytest_subprocess(*plugins)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["-* harness, mode vcr once -*", "0 replayed, 3 recorded, 0 missed"])
+    assert scopes(pytester)[:3] == ["test_a.py::shared", "test_a.py::test_one", "test_a.py::test_ours"]
+    assert not list(pytester.path.rglob("*.yaml"))
+
+    result = pytester.runpytest_subprocess(*plugins, "--vcr-record=none")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["3 replayed, 0 recorded, 0 missed"])
+    assert there.asked == ["One?", "Two?", "Shared?"]
 
 
 def test_xdist_gives_the_same_result(pytester: pytest.Pytester) -> None:

@@ -30,6 +30,8 @@ def test_nested_classes_are_named_by_the_innermost_one() -> None:
 def test_what_has_no_test_has_a_cassette_all_the_same() -> None:
     assert cassette_of(None) == "cassettes/shared"
     assert cassette_of("npm test: a/b") == "cassettes/npm test- a-b"
+    assert cassette_of("tests/cassettes/test_y[1.5]") == "tests/cassettes/test_y[1.5]"
+    assert cassette_of("../cassettes/test_y") == "cassettes/..-cassettes-test_y"
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,6 +1,7 @@
 """The law of files: what is loaded is dumped again byte for byte, and what is written down is read back the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ def test_what_is_written_is_read_back_the_same(exchange: Exchange) -> None:
 
     assert back.request == exchange.request
     assert back.response == exchange.response
+
+
+@LAW
+@given(exchanges(), st.none() | st.integers(1, 99))
+def test_the_position_is_one_more_key_where_it_is_known(exchange: Exchange, position: int | None) -> None:
+    document = to_document(replace(exchange, position=position))
+    assert to_exchange(document).position == position
+    assert {**document, "position": 0} == {**to_document(exchange), "position": 0}
+    assert ("position" in document) == (position is not None)
 
 
 @LAW

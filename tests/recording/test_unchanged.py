@@ -90,3 +90,11 @@ def test_what_a_client_reads_or_sends_back_is_a_change(old: dict[str, Any], new:
     assert is_unchanged(one, one)
     assert not is_unchanged(one, two)
     assert not is_unchanged(two, one)
+
+
+def test_another_position_is_written_where_one_is_known() -> None:
+    third = replace(whole(), position=3)
+    assert is_unchanged(third, third)
+    assert is_unchanged(third, whole())
+    assert not is_unchanged(third, replace(whole(), position=2))
+    assert not is_unchanged(whole(), third)

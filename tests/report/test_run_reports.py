@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.recording.near_miss import record_tests_command
 from harness.report import run_json, run_junit, run_markdown, run_terminal
-from harness.report.run_log import Asked, RunLog, merge
+from harness.report.run_log import BY_PLACE, Asked, RunLog, merge
 
 texts = st.text(max_size=30)
 asked = st.builds(
@@ -83,6 +84,35 @@ def test_the_command_records_what_was_missed(tests: list[str | None], command: s
     missed = [Asked("missed", "s", "/", "m", "r", error="No.", test=test) for test in tests]
     log = RunLog("replay", record, asked=missed)
     assert log.command() == command
+
+
+def test_what_vcrpy_misses_is_recorded_by_its_flag() -> None:
+    missed = [Asked("missed", "s", "/", "m", "r", error="No.", test="b.py::c", flag="--record-mode=new_episodes")]
+    log = RunLog(
+        "vcr none", lambda tests, flags: record_tests_command(tests, "pytest", "--harness-vcr", flags), asked=missed
+    )
+    assert log.command() == 'OPENAI_API_KEY=… pytest --record-mode=new_episodes "b.py::c" --harness-vcr'
+    missed.append(Asked("missed", "s", "/", "m", "r", error="No.", test="a.py::c"))
+    told = log.command()
+    assert told is not None
+    assert told.startswith("HARNESS_MODE=record-if-missing OPENAI_API_KEY=… pytest --record-mode=new_episodes ")
+
+
+def test_what_was_by_place_is_in_every_report() -> None:
+    differs = ['  model  "gpt-4"  ->  "gpt-5"']
+    asked = [
+        Asked(BY_PLACE, f"a.py::t{number:02}", "/v1/x", "m", "r", "chat/" + "ab" * 32, test=f"a.py::t{number:02}",
+              differs=differs, details={"nearest": {"differences": []}})
+        for number in range(12)
+    ]  # fmt: skip
+    log = RunLog("vcr none", record, asked=[*asked, *asked])
+    lines = run_terminal.lines(log)
+    assert lines[0] == "0 replayed, 0 recorded, 0 missed, 24 replayed by place"
+    assert lines[3:5] == ["  a.py::t00: abababababab", '    model  "gpt-4"  ->  "gpt-5"']
+    assert lines[-1] == "  and 2 more: --harness-report FILE has all of them"
+    assert run_markdown.render(log).count(differs[0]) == 12
+    assert len(json.loads(run_json.render(log))["by_place"]) == 12
+    assert "gpt-5" in run_junit.render(log)
 
 
 def test_markdown_keeps_what_looks_like_markdown_as_it_is() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from harness.errors import RecordingError
 from harness.recording.author import author
 from harness.recording.http_exchange import HttpExchange, exchange_of, http_of
-from harness.recording.model import Exchange, Request
+from harness.recording.model import Exchange, Request, Response
 from harness.vcr_bridge import cassette_bytes, interactions, read_cassette
 from tests.recording.test_http_exchange import ASKED, SAID, URL, exchanges
 
@@ -40,6 +40,16 @@ def test_so_it_is_in_json_which_holds_no_bytes(exchange: Exchange) -> None:
         assert is_binary
         return
     assert exchange_of(interactions(written)[0], exchange.request.scope) == exchange
+
+
+def test_what_httpx_asks_without_a_body_is_found_with_match_on_body(tmp_path: Path) -> None:
+    listed = Exchange(Request("GET", "/v1/models", {}), Response({"object": "list", "data": [{"id": "m"}]}))
+    (tmp_path / "a.yaml").write_bytes(cassette_bytes([http_of(listed)], as_json=False))
+    with (
+        vcr.use_cassette(str(tmp_path / "a.yaml"), record_mode="none", match_on=["method", "uri", "body"]),
+        openai.OpenAI(api_key="none", max_retries=0) as client,
+    ):
+        assert [model.id for model in client.models.list()] == ["m"]
 
 
 REQUEST = {"method": "POST", "uri": URL, "headers": {"Content-Type": ["application/json"]}, "body": json.dumps(ASKED)}
