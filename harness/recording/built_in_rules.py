@@ -1,7 +1,10 @@
 """The built-in rules: two ways to write a request that no upstream tells apart become one."""
 
+import re
+from dataclasses import replace
+
 from harness.recording.model import Json
-from harness.recording.rules import Rule
+from harness.recording.rules import Rule, replacing
 
 _UNREAD = ("user", "metadata", "store", "safety_identifier", "prompt_cache_key")
 _SCHEMAS = ("parameters", "schema", "input_schema")
@@ -177,6 +180,13 @@ def _messages(body: dict[str, Json]) -> list[dict[str, Json]]:
 
 EITHER_WAY = Rule("stream or whole", _either_way)
 """Where a stream can answer a whole request and the reverse."""
+
+QUOTED_IDS = replace(
+    replacing(re.compile(r"_[0-9a-f]{48}(?![0-9A-Za-z])"), "_<id>"), name="ids of responses and items, quoted in a text"
+)
+"""Where a model is asked. Some clients tell it of earlier items as they stand (the Agents SDK where it folds a history
+into one message, instructor where it asks again), and the ids of a run depend on all that ran before.
+"""
 
 EXTRA_BODY = Rule("extra_body is part of the body", _flatten_extra_body)
 

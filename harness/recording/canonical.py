@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from harness.recording.built_in_rules import BUILT_IN, EITHER_WAY, EXTRA_BODY, UNREAD
+from harness.recording.built_in_rules import BUILT_IN, EITHER_WAY, EXTRA_BODY, QUOTED_IDS, UNREAD
 from harness.recording.model import Json, Request
 from harness.recording.rules import Body, Rule
 
@@ -87,14 +87,13 @@ class Canonicalizer:
         """What stands in ``present`` where ``recorded`` has something else behind the same placeholder.
 
         Both must share their fingerprint. Where one text of the recorded request stands for several of the present one,
-        the first counts. Empty when the user's rules found nothing, or the same.
+        the first counts. Empty when no rule of placeholders found anything, or the same.
         """
         mapping: dict[str, str] = {}
-        if any(rule.found for rule in self.rules):
-            for old, new in zip(self._found(recorded), self._found(present), strict=False):
-                # A count that differs cannot be told apart by position: such a rule puts nothing back.
-                for was, now in zip(old, new, strict=True) if len(old) == len(new) else ():
-                    mapping.setdefault(was, now)
+        for old, new in zip(self._found(recorded), self._found(present), strict=False):
+            # A count that differs cannot be told apart by position: such a rule puts nothing back.
+            for was, now in zip(old, new, strict=True) if len(old) == len(new) else ():
+                mapping.setdefault(was, now)
         return {was: now for was, now in mapping.items() if was != now}
 
     def _found(self, request: Request) -> list[list[str]]:
@@ -114,6 +113,7 @@ class Canonicalizer:
         yield from BUILT_IN
         if endpoint in CHUNKED:
             yield EITHER_WAY
+            yield QUOTED_IDS
         yield Rule("a model's name without its upstream", self._bare_model)
         yield from (rule for rule in self.rules if rule.holds_for(endpoint))
 

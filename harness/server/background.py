@@ -19,7 +19,7 @@ from harness.stores.protocol import Object, StateStore
 GRACE_SECONDS = 4.0
 """How long what runs may take to finish once the server is told to stop."""
 
-HEAD_START_SECONDS = 0.1
+HEAD_START_SECONDS = 0.25
 """How long a run is queued. One that is cancelled at once has asked nobody: so it is in record mode, and in replay,
 where the whole turn would be over before a client could say so."""
 

@@ -102,6 +102,16 @@ def test_placeholders_map_what_was_recorded_to_what_is_there_now() -> None:
     assert Canonicalizer().placeholders(recorded, present) == {}
 
 
+def test_an_id_that_a_text_quotes_is_the_runs_own() -> None:
+    canonicalizer = Canonicalizer()
+    recorded, present = (asked(f'Before: {{"id": "fc_{digit * 48}", "type": "function_call"}}') for digit in "ab")
+
+    assert canonicalizer.fingerprint(recorded) == canonicalizer.fingerprint(present)
+    assert canonicalizer.placeholders(recorded, present) == {f"_{'a' * 48}": f"_{'b' * 48}"}
+    longer = asked(f'Before: {{"id": "fc_{"a" * 49}", "type": "function_call"}}')
+    assert canonicalizer.fingerprint(recorded) != canonicalizer.fingerprint(longer)
+
+
 def test_a_date_in_the_name_of_a_model_says_which_model_it_is() -> None:
     canonicalizer = Canonicalizer(rules=preset("dates"))
     one, other = (asked("On 2025-01-03", model=f"gpt-4o-2024-{date}") for date in ("05-13", "08-06"))
