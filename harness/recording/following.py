@@ -6,6 +6,7 @@ answer goes, and says so. It is a dialogue that the provider takes, and one that
 """
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from harness.recording.model import Json, Request, Response
 from harness.recording.pieces import Editor, edited
 from harness.recording.placeholders import editor
-from harness.recording.quoting import Quote, dialogue, is_long, spots
+from harness.recording.quoting import QUERY_WORD, Quote, dialogue, is_long, spots
 from harness.recording.speaking import spoken_anew
 from harness.recording.spoken import Call, Said, answered_calls, is_unique, said
 
@@ -127,6 +128,7 @@ def _changed(
     request: Request, now: _Exchanged, spoken: Sequence[Quote], sides: Mapping[str, tuple[Said, Said]]
 ) -> Request:
     path = "/".join(now.ids.get(step, step) for step in request.path.split("/"))
+    query = re.sub(QUERY_WORD, lambda word: now.ids.get(word[0], word[0]), request.query)
     body = _exchanged(copy.deepcopy(request.body), now, editor(now.texts) if now.texts else None)
     items, recorded = dialogue(body), dialogue(request.body)
     for quote in sorted(spoken, key=lambda one: -(one.start or 0)):
@@ -136,7 +138,7 @@ def _changed(
         new = sides[quote.name][1]
         part = new.parts[quote.choice if quote.choice < len(new.parts) else 0] if new.parts else None
         items[quote.start : quote.end] = spoken_anew(recorded[quote.start : quote.end], new.kind, part)
-    return replace(request, path=path, body=body)
+    return replace(request, path=path, query=query, body=body)
 
 
 def _exchanged(value: Json, now: _Exchanged, editor: Editor | None) -> Json:

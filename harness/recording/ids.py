@@ -103,6 +103,12 @@ def key_beginning(text: str) -> str | None:
     return found["short"] or found["key"] or found["a"] + found["b"] + found["c"] + found["d"]
 
 
+def is_brought_by(text: str, name: str) -> bool:
+    """Whether a normalized id says that the recording ``name`` brought it."""
+    beginning = key_beginning(text)
+    return bool(beginning) and name.rpartition("/")[2].startswith(beginning or "-")
+
+
 def kind_of(text: str) -> str | None:
     """The kind of an id that some upstream made; None for what does not look like one."""
     if _UUID_SHAPE.fullmatch(text):

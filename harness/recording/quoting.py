@@ -5,14 +5,19 @@ with each other, it must also stand where that dialogue goes on. What quotes wha
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from harness.recording.canonical import endpoint_of
+from harness.recording.ids import is_brought_by
 from harness.recording.model import Exchange, Json, Request
 from harness.recording.spoken import Said, Spoken, is_assistants, said, spoken, spoken_items
+
+QUERY_WORD = r"[^=&]+"
+"""A name or a value in a URL's query."""
 
 _LONG_TEXT = 40
 """From this length on, a text that stands somewhere in a later request of the test is no coincidence."""
@@ -107,13 +112,12 @@ class _Scope:
             for choice, one in enumerate(answer.said.spoken):
                 for signature in _signatures(one):
                     self._by_signature[signature].append((answer, choice))
-            if answer.request.method == "POST":
-                # An id that its own request has is told again there, and was brought by another answer.
-                known = set(_asked(answer.request))
-                calls = (id for one in answer.said.spoken for id in one.ids)
-                for id in (*answer.said.ids.values(), *calls):
-                    if id not in known:
-                        self._by_id[id].append(answer.name)
+            # An id that its own request has is told again there, and was brought by another answer.
+            known = set(_asked(answer.request))
+            calls = (id for one in answer.said.spoken for id in one.ids)
+            for id in (*answer.said.ids.values(), *calls):
+                if id not in known and (answer.request.method == "POST" or is_brought_by(id, answer.name)):
+                    self._by_id[id].append(answer.name)
 
     def quotes(self) -> dict[str, tuple[Quote, ...]]:
         """What is surest comes first: of two recordings that seem to quote each other, one only does."""
@@ -200,6 +204,7 @@ def _asked(request: Request) -> Iterator[str]:
     """Every string in a request that may be an id."""
     yield from _strings(request.body)
     yield from request.path.split("/")
+    yield from re.findall(QUERY_WORD, request.query)
 
 
 def _strings(value: Json) -> Iterator[str]:

@@ -8,12 +8,13 @@ servers' tools, the beginning of jobs, the deletion of what the refresh did not 
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.errors import RecordingError
 from harness.recording.author import AUTHORED
 from harness.recording.bodies import sent_body
 from harness.recording.canonical import endpoint_of
+from harness.recording.keeping_order import order_of
 from harness.recording.key import parse_stem, recording_name
 from harness.recording.model import Exchange, Request
 from harness.recording.pairing import sequence
@@ -27,11 +28,15 @@ _ENDINGS = ("/cancel", "/delete", "/expire")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One recording to be asked again: its name, what it holds, and which earlier answers its request quotes."""
+    """One recording to be asked again: its name, what it holds, and which earlier answers its request quotes.
+
+    ``behind`` are others that it is asked after, whatever they are answered.
+    """
 
     name: str
     exchange: Exchange
     quotes: tuple[Quote, ...] = ()
+    behind: tuple[str, ...] = ()
 
     @property
     def request(self) -> Request:
@@ -102,8 +107,13 @@ def plan(exchanges: Mapping[str, Exchange], *, frozen: bool = False) -> Plan:
             left[name] = Left(name, exchange.request.scope, reason)
         else:
             steps[name] = Step(name, exchange, quotes.get(name, ()))
+    behind = order_of(exchanges, {name: step.after for name, step in steps.items()})
     asked = {
-        name: Step(name, step.exchange, tuple(quote for quote in step.quotes if quote.name in steps))
+        name: replace(
+            step,
+            quotes=tuple(quote for quote in step.quotes if quote.name in steps),
+            behind=tuple(other for other in behind.get(name, ()) if other in steps),
+        )
         for name, step in steps.items()
     }
     return Plan(tuple(_in_order(asked)), tuple(left.values()), frozen)
@@ -135,7 +145,7 @@ def _in_order(steps: Mapping[str, Step]) -> Iterator[Step]:
         waiting = [first]
         while waiting:
             name = waiting[-1]
-            needed = [other for other in steps[name].after if other not in done]
+            needed = [other for other in (*steps[name].after, *steps[name].behind) if other not in done]
             if name in done or not needed:
                 waiting.pop()
                 if name not in done:

@@ -11,6 +11,7 @@ from harness.recording.batches import custom_id, is_batchable
 from harness.recording.bodies import sent_body
 from harness.recording.estimate import BATCH_SHARE, Cost, Estimate, cost_of, spent_on
 from harness.recording.following import Followed, follow
+from harness.recording.keeping_order import ends
 from harness.recording.key import key, parse_stem
 from harness.recording.model import JSON_TYPE, Exchange, Request
 from harness.recording.refresh import Names, Plan, Step
@@ -123,7 +124,7 @@ class Run:
         self._total = sum(len(list(self._parts(step, step.request))) for step in self._plan.steps)
         tasks: dict[str, asyncio.Task[None]] = {}
         for step in self._plan.steps:
-            needed = () if self._plan.frozen else [tasks[name] for name in step.after]
+            needed = () if self._plan.frozen else [tasks[name] for name in (*step.after, *step.behind)]
             tasks[step.name] = asyncio.create_task(self._step(step, needed, asker))
         try:
             await asyncio.gather(*tasks.values())
@@ -136,11 +137,13 @@ class Run:
         if needed:
             await asyncio.gather(*needed)
         outcome = self._outcome
+        # What failed is asked again by the next run, and needs what this one would end.
+        missing = [name for name in (*step.after, *(step.behind if ends(step.request) else ()))
+                   if name not in outcome.done]  # fmt: skip
         followed = self._followed(step, outcome.done)
-        if followed is None:
-            missing = next(name for name in step.after if name not in outcome.done)
-            if missing in outcome.failed:
-                outcome.failed[step.name] = f"it quotes the answer of {missing[:12]}, which failed"
+        if followed is None or (missing and not self._plan.frozen):
+            if missing[0] in outcome.failed:
+                outcome.failed[step.name] = f"it comes after {missing[0][:12]}, which failed"
             else:
                 outcome.unasked.append(step.name)
             return

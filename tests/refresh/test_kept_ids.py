@@ -1,6 +1,7 @@
 """A refresh of what an upstream keeps: later requests quote the ids that the new answers brought."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from openai import OpenAI
 from harness.running import ServerThread
 from harness.settings import Mode, Settings
 from tests.refresh.recorded import refresh
+from tests.server.test_ids_of_upstreams import Seen, conversation, run, streamed, twins
 from tests.stateful_upstream import StatefulUpstream, stateful
 
 
@@ -81,6 +83,45 @@ def test_in_place_what_says_the_same_gets_the_ids_of_the_flow_that_is_new(tmp_pa
     ids = [recording["id_normalization_mapping"] for recording in recordings(tmp_path / "old").values()]
     assert len(ids) == 2
     assert {one[made.id] for one in ids} == {[name for name in upstream.objects if name.startswith("conv_")][-1]}
+
+
+@pytest.mark.parametrize("flow", [conversation, streamed, twins])
+def test_what_is_made_and_looked_up_and_deleted_is_asked_in_that_order(
+    tmp_path: Path, flow: Callable[[OpenAI], Seen]
+) -> None:
+    with stateful() as upstream:
+        run(flow, tmp_path / "old", Mode.RECORD, upstream)
+    with stateful("Good morning") as upstream:
+        done = refresh(upstream.url, tmp_path / "old", "--into", tmp_path / "new", "--retries", "0", "--json")
+
+    assert done.exit_code == 0, done.output
+    assert recordings(tmp_path / "old").keys() == recordings(tmp_path / "new").keys()
+    found = json.loads(done.stdout)
+    assert found["summary"]["error"] == found["summary"]["structure"] == 0
+    # What differs is what was said: no request, no page.
+    assert not any(pair["request"] or "has_more" in json.dumps(pair) for pair in found["pairs"])
+
+
+def test_what_a_failed_turn_still_needs_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flow(api: OpenAI) -> Seen:
+        made = api.conversations.create()
+        api.responses.create(model="m", input="Hi", conversation=made.id)
+        return [api.conversations.delete(made.id)]
+
+    def break_down(_: dict[str, Any]) -> dict[str, Any]:
+        raise OSError("out of order")
+
+    with stateful() as upstream:
+        run(flow, tmp_path / "old", Mode.RECORD, upstream)
+    with stateful("Good morning") as upstream:
+        arguments: list[Path | str] = [tmp_path / "old", "--into", tmp_path / "new", "--retries", "0"]
+        with monkeypatch.context() as broken:
+            broken.setattr(upstream, "respond", break_down)
+            first = refresh(upstream.url, *arguments)
+        second = refresh(upstream.url, *arguments)
+
+    assert (first.exit_code, second.exit_code) == (2, 0), second.output
+    assert "it comes after" in first.stderr
 
 
 def asked(upstream: StatefulUpstream) -> list[str]:

@@ -210,7 +210,7 @@ def test_what_failed_is_asked_by_the_same_command_and_nothing_twice(tmp_path: Pa
         first = refresh(upstream.url, *FAST)
     assert first.exit_code == 2
     assert "The upstream answered 500: down" in first.stderr
-    assert "it quotes the answer of" in first.stderr
+    assert "it comes after" in first.stderr
     assert texts(tmp_path / "recordings-refreshed") == ["rome m"]
 
     with scripted(reply=echo) as upstream:
