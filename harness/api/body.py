@@ -9,8 +9,7 @@ from harness.errors import InvalidRequest
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
-_ESCAPED = re.compile(r"[\x85\u2028\u2029\ud800-\udfff]")
-"""What is not sent as it is: halves of characters, and what Unicode has for ends of lines beside those of JSON."""
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -32,15 +31,14 @@ def compact(value: Any) -> str:
     """JSON as compact as OpenAI sends it, text unescaped.
 
     A model's stream may cut a character in two, half a surrogate pair in each chunk. UTF-8 has no bytes for a half, so
-    such a value is escaped. So is one with an end of line of Unicode's own: many clients (httpx's ``iter_lines``) end
-    the line of an event there, where the standard has none.
+    such a value is escaped.
     """
     text = _compact(value)
-    return json.dumps(value, separators=(",", ":")) if _ESCAPED.search(text) else text
+    return json.dumps(value, separators=(",", ":")) if _HALF_CHARACTER.search(text) else text
 
 
 def compact_each(values: Iterable[Any]) -> list[str]:
     """The same of several values, such as the chunks of a stream."""
     values = list(values)
     texts = list(map(_compact, values))
-    return list(map(compact, values)) if _ESCAPED.search("".join(texts)) else texts
+    return list(map(compact, values)) if _HALF_CHARACTER.search("".join(texts)) else texts

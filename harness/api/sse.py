@@ -12,6 +12,8 @@ DONE = b"data: [DONE]\n\n"
 """What ends a stream of chunks."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_LINE_END_OF_UNICODE = re.compile(r"[\x85\u2028\u2029]")
+"""What JSON leaves as it is, and ends no line of an event. Many clients (httpx's ``iter_lines``) end one there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,15 @@ def encode(data: str, name: str | None = None, event_id: str | None = None) -> b
 
 
 def encode_json(value: Any, name: str | None = None, event_id: str | None = None) -> bytes:
-    """One event whose data is JSON, as compact as OpenAI sends it."""
-    return encode(compact(value), name, event_id)
+    """One event whose data is JSON, as compact as OpenAI sends it, and one line whoever splits it."""
+    return encode(_one_line(compact(value)), name, event_id)
 
 
 def encode_each(values: Iterable[Any]) -> bytes:
     """Events without names, one for each value, as ``encode_json`` has them."""
-    # JSON as compact as this is one line.
-    return "".join([f"data: {text}\n\n" for text in compact_each(values)]).encode()
+    return _one_line("".join([f"data: {text}\n\n" for text in compact_each(values)])).encode()
+
+
+def _one_line(text: str) -> str:
+    """JSON in which no character ends a line."""
+    return _LINE_END_OF_UNICODE.sub(lambda end: f"\\u{ord(end[0]):04x}", text)

@@ -126,7 +126,8 @@ class EventTranscript:
             return sse.encode_json(self._chunks[-1], name)
         if value is None:
             return sse.encode(event.data, name, event.id)
-        return sse.encode_json(self._normalize(value), name, event.id)
+        # What is recorded as lines stays as the upstream wrote it.
+        return sse.encode(compact(self._normalize(value)), name, event.id)
 
     def end(self) -> bytes:
         if not self._is_complete():
