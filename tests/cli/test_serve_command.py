@@ -284,7 +284,10 @@ def test_a_stream_in_flight_is_finished_and_recorded(serve: Serve, tmp_path: Pat
     assert SECRET not in serving.output + recording.read_text()
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)])
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGTERM, signal.SIGINT), pytest.param((signal.SIGINT, signal.SIGINT), marks=pytest.mark.slow)],
+)
 def test_a_second_signal_ends_it_at_once(
     serve: Serve, tmp_path: Path, endless: Endless, numbers: tuple[int, int]
 ) -> None:
