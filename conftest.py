@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
@@ -21,12 +20,8 @@ START = Path(__file__).parent.parent / "shared" / "upstream" / "start.sh"
 PATIENCE = 30.0
 """Seconds that an upstream may take to be ready."""
 
-settings.register_profile("quick", max_examples=25, deadline=None)
-settings.register_profile("thorough", max_examples=300, deadline=None)
-settings.load_profile("quick")  # --hypothesis-profile comes later, and counts
 
-
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Whatever costs more than the tests themselves is done once.
 
     Garbage is collected seldom: the client libraries make a million objects that stay, and each time all are visited.
@@ -39,6 +34,17 @@ def pytest_configure() -> None:
     if "HARNESS_TEST_UPSTREAM" not in os.environ:
         os.environ.pop("SSL_CERT_FILE", None)
         os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "tests")  # a directory that has none
+    if not config.getoption("tx", None) or config.getoption("hypothesis_profile", None):
+        _have_laws()
+
+
+def _have_laws() -> None:
+    """How many examples the laws have. A process that only hands tests to others needs not know (it takes a second)."""
+    from hypothesis import settings
+
+    settings.register_profile("quick", max_examples=15, deadline=None)
+    settings.register_profile("thorough", max_examples=300, deadline=None)
+    settings.load_profile("quick")  # --hypothesis-profile comes later, and counts
 
 
 def pytest_collection_finish() -> None:

@@ -132,17 +132,17 @@ class UpstreamBackend:
 async def _whole_pieces(pieces: AsyncIterator[bytes], media_type: str) -> AsyncIterator[bytes]:
     """The same bytes, cut where events or lines end: after a break, an error can be told in a piece of its own."""
     boundary = re.compile(rb"\n\n|\r\n\r\n" if base_type(media_type) == STREAM_TYPE else rb"\n")
-    rest = b""
+    rest = bytearray()  # which grows without being copied: an event may be a picture
     async for piece in pieces:
         # A boundary may have begun in what was looked at before.
         looked_at = max(0, len(rest) - 3)
         rest += piece
         *_, end = [0, *(found.end() for found in boundary.finditer(rest, looked_at))]
         if end:
-            yield rest[:end]
-            rest = rest[end:]
+            yield bytes(rest[:end])
+            del rest[:end]
     if rest:
-        yield rest
+        yield bytes(rest)
 
 
 async def _pieces(response: aiohttp.ClientResponse, route: Route) -> AsyncIterator[bytes]:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from harness.cli.serve import serve as serve_command
 from harness.cli.serve import without_password
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
@@ -217,12 +218,32 @@ def test_what_is_left_over_of_a_longer_sequence_is_named(serve: Serve, tmp_path:
     assert [path.stem for path in (tmp_path / "recordings").iterdir()] == [name]
 
 
-def test_no_directory_in_replay_is_said(serve: Serve, tmp_path: Path) -> None:
-    serving = serve("--recordings", "nowhere", "--state", "state.db")
-    assert serving.row("recordings").startswith(f"none: {tmp_path / 'nowhere'} does not exist")
-    assert serving.row("state") == str(tmp_path / "state.db")
-    assert serving.signalled(signal.SIGTERM) == 0
-    assert "Stopped. Nothing was answered." in serving.output
+@pytest.fixture
+def block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """The rows that a server in this process begins with; it is ended with its first word."""
+    monkeypatch.chdir(tmp_path)
+    for name in environ().keys() ^ os.environ.keys():
+        monkeypatch.delenv(name)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if len(said) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def call(*arguments: str) -> dict[str, str]:
+        monkeypatch.setattr("harness.cli.serve._say", say)
+        serve_command(["--port", "0", *arguments], standalone_mode=False)
+        assert said[-1] == "Stopped. Nothing was answered."
+        return {row[2:18].rstrip(): row[19:] for row in said[0].splitlines()[1:-1]}
+
+    return call
+
+
+def test_no_directory_in_replay_is_said(block: Callable[..., dict[str, str]], tmp_path: Path) -> None:
+    rows = block("--recordings", "nowhere", "--state", "state.db")
+    assert rows["recordings"].startswith(f"none: {tmp_path / 'nowhere'} does not exist")
+    assert rows["state"] == str(tmp_path / "state.db")
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -238,13 +259,13 @@ def test_recording_says_whose_key_and_whether_the_url_looks_right(serve: Serve) 
     assert SECRET not in serving.output
 
 
-def test_recording_from_openai_without_a_key(serve: Serve) -> None:
-    serving = serve("--mode", "Record", "--host", "0.0.0.0")  # noqa: S104 - what is printed of it is what is tested
-    assert serving.row("mode") == "record"
-    assert serving.row("upstream") == "https://api.openai.com/v1"
-    assert serving.row("key") == "each request's own: OPENAI_API_KEY is not set"
-    assert serving.row("OPENAI_BASE_URL").startswith("http://127.0.0.1:")
-    assert serving.row("open to") == "every machine that reaches this one"
+def test_recording_from_openai_without_a_key(block: Callable[..., dict[str, str]]) -> None:
+    rows = block("--mode", "Record", "--host", "0.0.0.0")  # noqa: S104 - what is printed of it is what is tested
+    assert rows["mode"] == "record"
+    assert rows["upstream"] == "https://api.openai.com/v1"
+    assert rows["key"] == "each request's own: OPENAI_API_KEY is not set"
+    assert rows["OPENAI_BASE_URL"].startswith("http://127.0.0.1:")
+    assert rows["open to"] == "every machine that reaches this one"
 
 
 def test_a_stream_in_flight_is_finished_and_recorded(serve: Serve, tmp_path: Path, endless: Endless) -> None:
@@ -263,7 +284,10 @@ def test_a_stream_in_flight_is_finished_and_recorded(serve: Serve, tmp_path: Pat
     assert SECRET not in serving.output + recording.read_text()
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)])
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGTERM, signal.SIGINT), pytest.param((signal.SIGINT, signal.SIGINT), marks=pytest.mark.slow)],
+)
 def test_a_second_signal_ends_it_at_once(
     serve: Serve, tmp_path: Path, endless: Endless, numbers: tuple[int, int]
 ) -> None:

@@ -12,6 +12,7 @@ from harness.recording.author import author
 from harness.recording.canonical import Canonicalizer
 from harness.recording.key import key
 from harness.recording.model import Request
+from harness.stores import facts
 from harness.stores.directory import DirectoryStore
 from harness.stores.index import index_facts
 
@@ -151,7 +152,10 @@ def test_other_rules_have_another_index(directory: Path, tmp_path: Path) -> None
     assert Counted.seen == MANY
 
 
-def test_another_process_that_is_writing_holds_nobody_up(directory: Path, tmp_path: Path) -> None:
+def test_another_process_that_is_writing_holds_nobody_up(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "_BUSY_SECONDS", 0.2)
     opened(directory, tmp_path / "cache").entries()
     [file] = (tmp_path / "cache").rglob("*.sqlite")
     with sqlite3.connect(file) as database:
