@@ -165,7 +165,7 @@ class Verifier:
         if is_cut_off(response, endpoint):
             said = 'a stream without its end, and nothing says that it broke off ("is_broken")'
             # The oldest have what was read of a stream, which need not be all of it.
-            level = Level.FINDING if "test_id" in document else Level.NOTE
+            level = Level.FINDING if "test_id" in document or not response["body"] else Level.NOTE
             yield Finding(file.place, Kind.TYPE, said, level=level, is_lost=level is Level.FINDING)
 
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
