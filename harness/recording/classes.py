@@ -51,7 +51,7 @@ _STRUCTURE: dict[Shape, str] = {
     r"|output(\[\d+\](\.(type|name|status|content\[\d+\]\.type|arguments\b.*|input\b.*))?)?",
     "embeddings": r"data\[\d+\]",
     "models": r'models(\.[\w-]+|\[".*?"\])',
-    "other": r"(?!)",
+    "other": r"candidates(\[\d+\](\.(finish_?[rR]eason|content\.parts\[\d+\](\.function_?[cC]all\b.*)?))?)?",
     "error": r"(?!)",
 }
 _TEXT: dict[Shape, str] = {
@@ -60,7 +60,7 @@ _TEXT: dict[Shape, str] = {
     "response": r"output\b.*",
     "embeddings": r"data\b.*",
     "models": r".*",
-    "other": r"(?!usage\b|model$).*",
+    "other": r"(?!usage\b|usage_?[mM]etadata\b|model(_?[vV]ersion)?$|candidates\[\d+\]\.avg_?[lL]ogprobs$).*",
     "error": r"(?!)",
 }
 _SCORES: dict[Shape, str] = {

@@ -26,6 +26,7 @@ _NOISE = frozenset({
     *("created", "created_at", "modified_at", "completed_at", "expires_at", "timings", "time_info", "object"),
     *("obfuscation", "system_fingerprint", "service_tier", "seed", "provider", "kv_transfer_params"),
     *("prompt_filter_results", "content_filter_results", "content_filter_result", "content_filter_offsets"),
+    *("create_time", "createTime", "responseId", "sdk_http_response", "sdkHttpResponse"),
     *("signature", "thought_signature", "encrypted_content", "extra_content", "token_id", "token_ids"),
     *("file_id", "container_id", "conversation_id", "trace_id", "correlation_id", "x-request-id", "request-id"),
     *("timestamp", "sequence_number", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"),

@@ -57,7 +57,7 @@ def _is_of_untold_test(base: str, document: Document) -> bool:
     asked. Nothing in such a file shows whether its name is: whatever looks like a digest passes.
     """
     is_digest = _DIGEST.fullmatch(base) and not _REPEATED.search(base) and len(set(base)) >= _FEWEST_DIGITS
-    if "test_id" in document or not is_digest:
+    if not is_digest or not {"test_id", "id_normalization_mapping"}.isdisjoint(document):
         return False
     return _ids(document) <= {completion_id(one) for one in untested_digests(document)}
 

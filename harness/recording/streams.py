@@ -20,6 +20,8 @@ def whole(stream: Json) -> Json:
         return _response_of(events)
     if any(is_ollama(event) for event in events):
         return _ollama_of(events)
+    if any(is_google(event) for event in events):
+        return _google_of(events)
     failures = [event for event in events if event.get("error")]
     if failures:
         return failures[0]
@@ -128,6 +130,44 @@ def _ollama_of(pieces: list[dict[str, Json]]) -> Json:
         text = str(whole.get("response", "")) + str(piece.get("response", ""))
         whole |= {**_without_nulls(piece), **({"response": text} if "response" in piece else {})}
     return {**whole, **({"message": message} if message else {})}
+
+
+def is_google(value: Json) -> bool:
+    """Whether a value is an answer of Google's Gemini, or a piece of one."""
+    return isinstance(value, dict) and isinstance(value.get("candidates"), list)
+
+
+def _google_of(pieces: list[dict[str, Json]]) -> Json:
+    """Gemini's pieces: the parts of each candidate continue, of the rest the last stands."""
+    whole: dict[str, Json] = {}
+    candidates: dict[int, dict[str, Json]] = {}
+    for piece in pieces:
+        whole |= _without_nulls(piece)
+        for at, candidate in enumerate(piece["candidates"] if is_google(piece) else ()):
+            if not isinstance(candidate, dict):
+                continue
+            known = candidates.setdefault(candidate.get("index") or at, {"content": {"parts": []}})
+            content = candidate.get("content")
+            known |= {name: value for name, value in _without_nulls(candidate).items() if name != "content"}
+            if isinstance(content, dict):
+                parts = known["content"]["parts"]
+                known["content"] |= {name: value for name, value in content.items() if name != "parts"}
+                for part in content.get("parts") or ():
+                    _add_part(parts, part)
+    return {**whole, "candidates": [candidates[at] for at in sorted(candidates)]}
+
+
+def _add_part(parts: list[Json], part: Json) -> None:
+    """Add a part of Gemini's: text that goes on with text of its kind is one with it."""
+    before = parts[-1] if parts else None
+    if (
+        isinstance(part, dict) and isinstance(before, dict)
+        and isinstance(part.get("text"), str) and isinstance(before.get("text"), str)
+        and part.get("thought") == before.get("thought")
+    ):  # fmt: skip
+        parts[-1] = {**before, **part, "text": before["text"] + part["text"]}
+    else:
+        parts.append(part)
 
 
 def _message_of(events: list[dict[str, Json]]) -> Json:

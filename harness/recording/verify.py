@@ -6,6 +6,7 @@ text; what comes back says for each fault the file, what is wrong, and the comma
 """
 
 import json
+import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -150,6 +151,7 @@ class Verifier:
     def _other(self, file: File, document: Document, error: NotHttp) -> Iterator[Finding]:
         """What is said of an exchange with a tool; one with what reads files is named for more than its file tells."""
         yield self._note(file, Kind.FORM, f"{error.message}: replay passes it over")
+        yield from self._labels(file, document, "")
         if "api" not in document["request"] and naming(_base(file), document) is not Naming.OLDER:
             named = digest({name: value for name, value in document["request"].items() if name != "test_id"})
             new = file.place.removesuffix(f"{_base(file)}.json") + f"{named}.json"
@@ -163,7 +165,7 @@ class Verifier:
         if is_cut_off(response, endpoint):
             said = 'a stream without its end, and nothing says that it broke off ("is_broken")'
             # The oldest have what was read of a stream, which need not be all of it.
-            level = Level.FINDING if "test_id" in document else Level.NOTE
+            level = Level.FINDING if "test_id" in document or not response["body"] else Level.NOTE
             yield Finding(file.place, Kind.TYPE, said, level=level, is_lost=level is Level.FINDING)
 
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
@@ -249,6 +251,7 @@ class Verifier:
         return " ".join([verb, *(shlex.quote(folder + place) for place in places)])
 
 
+_DIGEST = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
 
 
@@ -293,12 +296,13 @@ def _without_room(finding: Finding, twin: Checked) -> Finding:
     return replace(finding, message=said, command="", is_lost=True)
 
 
-def _best_name(checked: Checked) -> tuple[bool, bool, bool, str]:
+def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str]:
     """Files named by their key first, then those that an older rule names: the other ones are the copies.
 
     A link is never what stays: what it leads to would be gone.
     """
-    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), checked.file.place
+    is_word = not _DIGEST.fullmatch(_base(checked.file))
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, checked.file.place
 
 
 def _same_place(one: Checked, other: Checked) -> bool:

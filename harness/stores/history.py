@@ -8,19 +8,26 @@ from harness.errors import RecordingError
 
 
 def commit_times(root: Path) -> Mapping[str, int]:
-    """When each file below a directory was last committed, in seconds since 1970. Files never committed are not there.
+    """When each file below a directory last got what it has, in seconds since 1970; those never committed are left out.
 
-    One pass over the history. Raises RecordingError where there is none, or only its end.
+    Another name, or another folder below ``root``, makes a file no younger. One pass over the history. Raises
+    RecordingError where there is none, or only its end.
     """
-    log = _git(root, "log", "--format=%x00%ct", "--name-only", "--relative", "--no-renames", "--", ".")
+    log = _git(root, "log", "--format=%x00%ct", "--name-status", "--relative", "--find-renames=100%", "--", ".")
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
         raise RecordingError(f"{root}: the repository's history is cut off.", hint="git fetch --unshallow")
     times: dict[str, int] = {}
+    today: dict[str, str] = {}
     for commit in log.split("\0")[1:]:
-        time_of, _, names = commit.partition("\n")
-        for name in names.split("\n"):
-            if name:
+        time_of, _, changes = commit.partition("\n")
+        before: dict[str, str] = {}
+        for status, *names in (line.split("\t") for line in changes.split("\n") if line):
+            name = today.pop(names[-1], names[-1])
+            if status.startswith("R"):
+                before[names[0]] = name
+            else:
                 times.setdefault(name, int(time_of))
+        today |= before
     return times
 
 

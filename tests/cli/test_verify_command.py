@@ -319,6 +319,26 @@ def test_ages_come_from_the_repositorys_history() -> None:
     assert run("verify", "--max-age", "soon").exit_code == 2
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_recording_is_no_younger_for_another_name_or_folder() -> None:
+    moved, changed = write("Moved"), write("Changed")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "old")
+    git("mv", str(moved), "recordings/aside.json")
+    git("mv", str(changed), "recordings/other.json")
+    git("commit", "-qm", "renamed", when="2098-01-01T00:00:00Z")
+    Path("recordings/other.json").write_text(write("Changed", answer="Now.").read_text("utf-8"), "utf-8")
+    changed.unlink()
+    Path("recordings/sub").mkdir()
+    git("mv", "recordings/aside.json", f"recordings/sub/{moved.name}")
+    git("add", ".")
+    git("commit", "-qm", "renamed and changed", when="2099-01-01T00:00:00Z")
+
+    aged = {file for file, kind in found("--max-age", "30d") if kind == "age"}
+    assert aged == {f"recordings/sub/{moved.name}"}
+
+
 def test_rekey_gives_files_the_names_of_what_they_hold() -> None:
     edited, gap, other = write("Edited"), write("Gap", 3), write("Other")
     edit(edited, messages=[{"role": "user", "content": "Now this"}])
@@ -394,7 +414,7 @@ def test_a_recording_of_a_generation_that_did_not_tell_its_test_is_not_misnamed(
     file = write("Untold")
     document = json.loads(file.read_text("utf-8"))
     plain = {"method": "POST", "endpoint": "/v1/chat/completions", "body": document["request"]["body"]}
-    del document["test_id"]
+    del document["test_id"], document["id_normalization_mapping"]
     for item in document["response"]["body"]:
         item["__data__"]["id"] = completion_id(digest(plain))
     file.write_text(dumps(document), "utf-8")
