@@ -314,12 +314,18 @@ def test_what_is_known_of_an_upstream_need_not_be_said(tmp_path: Path) -> None:
     """
     found = upstreams(tmp_path, lines, environ)
     assert found["anthropic"] == NamedUpstream(
-        "https://api.anthropic.com/v1", "a", "x-api-key", headers={"anthropic-version": "2023-06-01"}
+        "https://api.anthropic.com/v1",
+        "a",
+        "x-api-key",
+        headers={"anthropic-version": "2023-06-01"},
+        key_env="ANTHROPIC_API_KEY",
     )
     assert found["ollama"] == NamedUpstream("http://elsewhere:11434/v1", None, "none")
-    assert found["mine"] == NamedUpstream("https://mine.example/v1", "b", "bearer", headers={"x-team": "t"})
+    assert found["mine"] == NamedUpstream("https://mine.example/v1", "b", headers={"x-team": "t"}, key_env="MY_KEY")
     deployment = "https://r.openai.azure.com/openai/deployments/{model}"
-    assert found["azure"] == NamedUpstream(deployment, "c", "api-key", query={"api-version": "2024-10-21"})
+    assert found["azure"] == NamedUpstream(
+        deployment, "c", "api-key", query={"api-version": "2024-10-21"}, key_env="AZURE_OPENAI_API_KEY"
+    )
     newer = upstreams(tmp_path, 'azure = {base_url = "https://r.openai.azure.com"}')
     assert newer["azure"].base_url == "https://r.openai.azure.com/openai/v1"
     assert "'a'" not in repr(found)

@@ -344,7 +344,7 @@ PAST = """
         with client:
             assert client.get("http://any/v1/models").status_code == 502
         with pytest.raises(socket.gaierror, match="not known|resolution|associated"):
-            socket.getaddrinfo("nothing.openai.azure.com", 443)
+            socket.getaddrinfo("gateway.invalid", 443)
 
     @pytest.mark.harness(mode="live")
     def test_meant():
@@ -359,7 +359,7 @@ PAST = """
 def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester: pytest.Pytester) -> None:
     record(pytester, "Say hello", "Hello!")
     pytester.makepyfile(test_past=PAST)
-    result = pytester.runpytest()
+    result = pytester.runpytest("--harness-upstream=https://gateway.invalid/v1")
     result.assert_outcomes(passed=4, failed=5)
     result.stdout.fnmatch_lines([
         "E*NetworkRefused: test_past.py::test_forgotten replays, and reached for api.openai.com past the harness.",
@@ -372,6 +372,7 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
 
 
 def test_what_is_asked_past_the_harness_while_it_records_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml("[tool.harness.upstreams.mine]\nbase_url = 'https://gateway.invalid/v1'\n")
     pytester.makepyfile(
         test_past="""
         import ssl
@@ -381,7 +382,7 @@ def test_what_is_asked_past_the_harness_while_it_records_is_told(pytester: pytes
             assert ask("Say hello") == "Hello!"
 
         def test_past():
-            ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="api.openai.com")
+            ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="gateway.invalid")
         """
     )
     with scripted(http(completion("Hello!"))) as upstream:
@@ -390,7 +391,7 @@ def test_what_is_asked_past_the_harness_while_it_records_is_told(pytester: pytes
     result.stdout.fnmatch_lines([
         "0 replayed, 1 recorded, 0 missed",
         "Asked past the harness, and so not recorded:",
-        "  test_past.py::test_past  (api.openai.com)",
+        "  test_past.py::test_past  (gateway.invalid)",
         "Take the fixture harness_base_url*",
     ])  # fmt: skip
 
