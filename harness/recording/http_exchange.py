@@ -38,6 +38,8 @@ _ERROR = 400
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 _HIDDEN_HOST = "https://api.openai.com"
 """Whose answer it is where the URL was hidden."""
+_OWN_PATH = "path"
+"""What ``provider_metadata`` calls the path that a provider has for a recording's (``recorded_path``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,11 @@ def exchange_of(http: HttpExchange, scope: str | None = None, redactor: Redactor
     request, known = asked(http, scope), credentials(http)
     clean = redactor.request(request, known)
     answer = _answer(http, request, key(clean, redactor))
-    provider = "{0.scheme}://{0.hostname}".format(urlsplit(http.url)) if is_url(http.url) else _HIDDEN_HOST
-    return redactor.exchange(Exchange(request, answer, provider), known)
+    if not is_url(http.url):
+        return redactor.exchange(Exchange(request, answer, _HIDDEN_HOST), known)
+    parts = urlsplit(http.url)
+    metadata = None if parts.path == request.path else {_OWN_PATH: parts.path}
+    return redactor.exchange(Exchange(request, answer, f"{parts.scheme}://{parts.hostname}", metadata), known)
 
 
 def credentials(http: HttpExchange) -> list[str]:
@@ -183,13 +188,18 @@ def http_of(exchange: Exchange) -> HttpExchange:
     query = f"?{request.query}" if request.query else ""
     return HttpExchange(
         request.method,
-        file_url(exchange.provider, request.path) + query,
+        file_url(exchange.provider, _own_path(exchange)) + query,
         headers,
         body,
         response.status,
         {"content-type": said_type, **response.headers},
         said,
     )
+
+
+def _own_path(exchange: Exchange) -> str:
+    own = (exchange.metadata or {}).get(_OWN_PATH)
+    return own if isinstance(own, str) and own.startswith("/") else exchange.request.path
 
 
 def _asked_bytes(request: Request) -> tuple[dict[str, str], bytes]:

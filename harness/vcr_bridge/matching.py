@@ -128,9 +128,7 @@ class Matcher:
         request, recorded = self._read(*_parts(_http(present)))[0], stored.recorded
         if not is_url(str(present.uri)):
             return request.method == recorded.method
-        parts = urlsplit(present.uri)
-        url = file_url(f"{parts.scheme}://{parts.hostname}", request.path)
-        is_there = _HOST.isdisjoint(own) or url == stored.unchanged.url.partition("?")[0]
+        is_there = _HOST.isdisjoint(own) or _host(present.uri) == _host(stored.unchanged.url)
         is_same_query = _QUERY.isdisjoint(own) or request.query == recorded.query
         return (request.method, request.path) == (recorded.method, recorded.path) and is_there and is_same_query
 
@@ -148,6 +146,12 @@ class Matcher:
         http = HttpExchange(method, url, dict(headers), body)
         request = self._redactor.request(asked(http, self._test), credentials(http))
         return request, self.meaning(request)
+
+
+def _host(url: str) -> str:
+    """Who is asked, as a file says it."""
+    parts = urlsplit(url)
+    return file_url(f"{parts.scheme}://{parts.hostname}", "")
 
 
 def _accepts(matcher: OwnMatcher, present: VcrRequest, stored: VcrRequest) -> bool:

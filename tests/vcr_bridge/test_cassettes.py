@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 from harness.errors import RecordingError
 from harness.recording.author import author
+from harness.recording.format import to_document, to_exchange
 from harness.recording.http_exchange import HttpExchange, exchange_of, http_of
 from harness.recording.model import Exchange, Request, Response
 from harness.vcr_bridge import cassette_bytes, interactions, read_cassette
@@ -50,6 +51,17 @@ def test_what_httpx_asks_without_a_body_is_found_with_match_on_body(tmp_path: Pa
         openai.OpenAI(api_key="none", max_retries=0) as client,
     ):
         assert [model.id for model in client.models.list()] == ["m"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://llm.example.com/v1beta/openai/chat/completions?key=a", "https://api.deepseek.com/chat/completions"]
+)
+def test_a_providers_own_path_comes_back(url: str) -> None:
+    exchange = exchange_of(
+        HttpExchange("POST", url, {}, json.dumps(ASKED).encode(), 200, {}, json.dumps(SAID).encode())
+    )
+    assert exchange.request.path == "/v1/chat/completions"
+    assert http_of(to_exchange(to_document(exchange))).url.partition("?")[0] == url.partition("?")[0]
 
 
 REQUEST = {"method": "POST", "uri": URL, "headers": {"Content-Type": ["application/json"]}, "body": json.dumps(ASKED)}
