@@ -259,7 +259,7 @@ def test_what_is_not_there_and_what_is_not_one_is_told() -> None:
     with pytest.raises(RecordingError, match="No recording that can be read is 123456"):
         run("show", "123456")
     Path("empty").mkdir()
-    with pytest.raises(RecordingError, match="No recording is empty"):
+    with pytest.raises(RecordingError, match="No recording that can be read is empty"):
         run("show", "empty")
     with pytest.raises(RecordingError, match="These are 2 recordings") as refused:
         run("show", "tests/test_weather.py", "--curl")

@@ -1,5 +1,6 @@
 """The plugin's mode of MCP servers: a test that starts its own server in the process, and has the model replayed."""
 
+import importlib
 from typing import Any
 
 import pytest
@@ -32,6 +33,12 @@ def test_replayed(harness_base_url):
     with pytest.raises(openai.NotFoundError, match="No recording for POST /mcp/tools/list"):
         asked(openai.OpenAI())
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported() -> None:
+    """What pytester's runs import they forget, and what is compiled in cryptography bears no second import."""
+    importlib.import_module("mcp.server.mcpserver")
 
 
 @pytest.fixture
