@@ -53,7 +53,7 @@ def there() -> Iterator[Provider]:
 def _suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, there: Provider) -> None:
     pytest.importorskip("pytest_recording")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cacheprovider")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(pytester.path), str(Path.cwd())]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(pytester.path), str(Path(__file__).parents[2])]))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     pytester.makepyfile(test_a=SUITE.format(url=there.url))
     from tests.plugin.project import record
@@ -134,7 +134,7 @@ def test_a_miss_is_told_with_its_near_miss(pytester: pytest.Pytester, there: Pro
             "*0 replayed, 0 recorded, 1 missed",
             "test_a.py::TestNews::test_one:",
             '  messages?0?.content  "News?"  ->  "New?"',
-            "Record what was missed, and nothing else:  OPENAI_API_KEY=… pytest --record-mode=new_episodes *",
+            "Record what was missed, and nothing else:  OPENAI_API_KEY=… python -m pytest --record-mode=new_episodes *",
         ]
     )
     (miss,) = json.loads((pytester.path / "run.json").read_text())["misses"]
@@ -191,8 +191,6 @@ def test_so_are_the_tests_of_pytest_vcr(pytester: pytest.Pytester, there: Provid
     pytester.makepyfile(pytest_vcr=PYTEST_VCR)
     pytester.makepyfile(
         test_a=f"""
-        import sys
-        sys.path.append({str(Path.cwd())!r})
         from tests.vcr_bridge.provider import Provider
 
         def test_one():
