@@ -26,12 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Garbage is collected seldom: the client libraries make a million objects that stay, and each time all are visited.
     Bytecode is kept, also where the environment wants none: dozens of processes would compile the harness each anew.
-    No certificates are read, which every client does by itself: what is asked is on this machine.
+    No certificates are read, which every client does by itself: what quick tests ask is on this machine.
     """
     gc.set_threshold(20_000, 20, 100)
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if "HARNESS_TEST_UPSTREAM" not in os.environ:
+    if config.option.markexpr == "not slow" and "HARNESS_TEST_UPSTREAM" not in os.environ:
         os.environ.pop("SSL_CERT_FILE", None)
         os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "tests")  # a directory that has none
     if not config.getoption("tx", None) or config.getoption("hypothesis_profile", None):

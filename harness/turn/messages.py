@@ -38,7 +38,7 @@ def _add_message(messages: list[Message], item: Item) -> None:
         return
     said = _said(item["content"])
     calling = _calling(messages)
-    if calling is not None and calling["content"] is None:
+    if calling is not None and calling["content"] is None and "refusal" not in calling:
         # A text after calls: a chat completion wants nothing between calls and their outputs.
         calling.update(said)
     else:

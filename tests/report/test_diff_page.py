@@ -96,6 +96,7 @@ def test_filters_by_class_test_and_model(page: Any) -> None:
 
 def test_a_pair_unfolds_to_words_bubbles_and_trees(page: Any) -> None:
     page.click("details.pair:nth-of-type(1) > summary")
+    page.locator("details[open] .place del").wait_for()  # a pair is written out when it is unfolded
     assert page.locator(".bubble.assistant .tree .key", has_text="city").count() == 2
     assert [page.inner_text(f"details[open] .place {tag}") for tag in ("del", "ins")] == ["Rome", "Oslo"]
     page.click("details.pair:nth-of-type(2) > summary")

@@ -119,6 +119,15 @@ def test_a_refusal_stands_apart_from_the_text(parts: list[dict[str, Any]], expec
     assert to_messages([message("assistant", *parts)]) == [{"role": "assistant", **expected}]
 
 
+def test_a_refusal_that_calls_outlives_what_is_said_after_the_calls() -> None:
+    said = [message("assistant", refusal("No.")), call("a"), message("assistant", refusal("Nor that.")), output("a")]
+    assert to_messages(said) == [
+        {"role": "assistant", "content": None, "refusal": "No.", "tool_calls": [{"id": "a", **CHAT_CALL}]},
+        {"role": "tool", "tool_call_id": "a", "content": "42"},
+        {"role": "assistant", "content": None, "refusal": "Nor that."},
+    ]
+
+
 def test_parallel_calls_are_one_message() -> None:
     assert to_messages([call("a"), call("b"), output("a"), output("b")]) == [
         {"role": "assistant", "content": None, "tool_calls": [{"id": "a", **CHAT_CALL}, {"id": "b", **CHAT_CALL}]},
