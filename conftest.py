@@ -42,7 +42,7 @@ def _have_laws() -> None:
     """How many examples the laws have. A process that only hands tests to others needs not know (it takes a second)."""
     from hypothesis import settings
 
-    settings.register_profile("quick", max_examples=15, deadline=None)
+    settings.register_profile("quick", max_examples=25, deadline=None)
     settings.register_profile("thorough", max_examples=300, deadline=None)
     settings.load_profile("quick")  # --hypothesis-profile comes later, and counts
 

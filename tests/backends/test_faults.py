@@ -74,7 +74,7 @@ def settings(directory: Path, upstream: str, mode: Mode = Mode.RECORD, *, errors
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_answer_that_breaks_off_at_any_byte_is_not_recorded(
     tmp_path: Path, step: int, kind: str, framing: str
 ) -> None:
