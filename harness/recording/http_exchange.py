@@ -41,6 +41,9 @@ _HIDDEN_HOST = "https://api.openai.com"
 _OWN_PATH = "path"
 """What ``provider_metadata`` calls the path that a provider has for a recording's (``recorded_path``)."""
 
+FROM_CASSETTE = {"cassette": True}
+"""The ``provider_metadata`` of a recording that was an interaction of a cassette of vcrpy's."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpExchange:

@@ -1,7 +1,7 @@
 """Recordings that come from elsewhere: written under their keys, nothing overwritten in silence, everything counted."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from harness.errors import RecordingError
 from harness.recording.format import Document, dumps, to_document
 from harness.recording.http_exchange import HttpExchange, body_of, exchange_of
 from harness.recording.key import key, recording_name
-from harness.recording.model import Exchange
+from harness.recording.model import Exchange, Json
 from harness.recording.providers import is_model_traffic, is_url
 from harness.recording.redact import Redactor
 from harness.recording.tally import Skipped, Tally
@@ -32,10 +32,10 @@ class Intake:
         self._counts: Counter[str] = Counter()
         self._taken: Counter[str | None] = Counter()
 
-    def take(self, http: HttpExchange, what: str, scope: str | None) -> None:
+    def take(self, http: HttpExchange, what: str, scope: str | None, origin: Mapping[str, Json] | None = None) -> None:
         """Write down an exchange as it crossed the wire, if it was with a model. Raises RecordingError on a full disk.
 
-        ``what`` names it for people.
+        ``what`` names it for people, ``origin`` is what its ``provider_metadata`` is to say of where it came from.
         """
         if not is_model_traffic(http.url, body_of(http), self._hosts):
             host = urlsplit(http.url).hostname if is_url(http.url) else None
@@ -47,7 +47,8 @@ class Intake:
             self.skip(what, error)
             return
         self._taken[scope] += 1
-        self._keep(replace(exchange, position=self._taken[scope]), what)
+        metadata = {**(exchange.metadata or {}), **(origin or {})} or None
+        self._keep(replace(exchange, position=self._taken[scope], metadata=metadata), what)
 
     def _keep(self, exchange: Exchange, what: str) -> None:
         """Write an exchange under the next name of its key."""

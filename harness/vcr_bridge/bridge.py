@@ -146,7 +146,7 @@ class RecordingsPersister:
             except RecordingError:
                 continue  # It is no answer that a cassette could give; asked for, it is missed.
             meaning = self.matcher.meaning(exchange.request)
-            yield RecordedRequest(name, exchange.request, http, meaning, exchange.position), response_of(http)
+            yield RecordedRequest(name, exchange, http, meaning), response_of(http)
 
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""

@@ -1,7 +1,7 @@
 """Which of what vcrpy has at hand answers a request.
 
 A model's recordings by what the request means, the body included; what is in a cassette by the project's own matchers;
-and, where no recording means the same, recordings by their place: those that the project's matchers do not tell apart.
+and recordings by their place: those that the project's matchers do not tell apart.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -16,9 +16,9 @@ from vcr.request import Request as VcrRequest
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer
 from harness.recording.format import file_url
-from harness.recording.http_exchange import HttpExchange, asked, body_of, credentials
+from harness.recording.http_exchange import FROM_CASSETTE, HttpExchange, asked, body_of, credentials
 from harness.recording.key import key
-from harness.recording.model import Request
+from harness.recording.model import Exchange, Request
 from harness.recording.providers import is_model_traffic, is_url
 from harness.recording.redact import Redactor
 from harness.vcr_bridge.cassettes import bytes_of
@@ -38,14 +38,15 @@ _QUERY = frozenset({matchers.query, matchers.uri})
 class RecordedRequest(VcrRequest):  # type: ignore[misc] # vcr has no types
     """The request of a recording, as vcrpy wants it; ``meaning`` is what requests that it answers have in common.
 
-    ``position`` is that of the recording. A project's own hooks see the request, and may change its body as they change
-    that of what is asked.
+    ``position`` is that of the recording, and ``was_in_cassette`` says that it was taken over from one. A project's own
+    hooks see the request, and may change its body as they change that of what is asked.
     """
 
-    def __init__(self, name: str, recorded: Request, http: HttpExchange, meaning: str, position: int | None) -> None:
+    def __init__(self, name: str, exchange: Exchange, http: HttpExchange, meaning: str) -> None:
         super().__init__(http.method, http.url, http.request_body, dict(http.request_headers))
-        self.name, self.recorded, self.meaning, self.position = name, recorded, meaning, position
-        self.unchanged = http
+        self.name, self.recorded, self.meaning = name, exchange.request, meaning
+        self.position, self.unchanged = exchange.position, http
+        self.was_in_cassette = FROM_CASSETTE.items() <= (exchange.metadata or {}).items()
 
 
 class Matcher:

@@ -39,10 +39,11 @@ class Listener(Protocol):
 class BridgedCassette(Cassette):  # type: ignore[misc] # vcr has no types
     """A cassette of vcrpy's that holds recordings as well.
 
-    First answers what means the same as the request, then what the cassette itself has. Else comes the next of the
-    test's own recordings in the order in which they were made, as far as ``own_matchers`` (the project's ``match_on``)
-    do not tell the requests apart: vcrpy alone would give the same answer. As there, each answers once unless
-    ``allow_playback_repeats`` is set.
+    First answers what was taken over from a cassette, in its order, as far as ``own_matchers`` (the project's
+    ``match_on``) do not tell the requests apart: a test goes on as it did with vcrpy, also where its cassette has old
+    answers before those for what is asked today. Of the other recordings, those first that mean the same as the
+    request; then what the cassette itself has, and then the next recording in the order in which they were made, by the
+    same ``own_matchers``. As with vcrpy alone, each answers once unless ``allow_playback_repeats`` is set.
     """
 
     def __init__(
@@ -60,14 +61,19 @@ class BridgedCassette(Cassette):  # type: ignore[misc] # vcr has no types
         self._store, self._canonicalizer, self._listener = store, canonicalizer, listener
 
     def _responses(self, request: VcrRequest) -> Iterator[Row]:
+        yield from self._by_place(request, was_in_cassette=True)
         yield from super()._responses(request)
+        yield from self._by_place(request, was_in_cassette=False)
+
+    def _by_place(self, request: VcrRequest, *, was_in_cassette: bool) -> Iterator[Row]:
         present = self.filter_request(request)
         for number, (stored, response) in enumerate(self.data):
-            if isinstance(stored, RecordedRequest) and self._is_in_its_place(present, stored):
+            if (
+                isinstance(stored, RecordedRequest)
+                and stored.was_in_cassette == was_in_cassette
+                and self._matcher.is_in_its_place(present, stored, self._own_matchers)
+            ):
                 yield number, response
-
-    def _is_in_its_place(self, present: VcrRequest, stored: RecordedRequest) -> bool:
-        return self._matcher.is_in_its_place(present, stored, self._own_matchers)
 
     def play_response(self, request: VcrRequest) -> Any:
         found = (number for number, _ in self._responses(request) if self._is_free(number))

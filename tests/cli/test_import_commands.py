@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from harness.cli.main import cli
 from harness.recording.author import author
 from harness.recording.format import dumps, loads, to_document, to_exchange
+from harness.recording.http_exchange import FROM_CASSETTE
 from harness.recording.key import key, recording_name
 from harness.recording.model import Json, Request
 from tests.recording.test_har import archive, entry
@@ -96,7 +97,9 @@ def test_cassettes_become_the_recordings_of_their_tests() -> None:
         "tests/test_a.py::TestX::test_two[a-1.5]": 1,
         "tests/test_b.py::test_apart": 1,
     }
-    assert not any(SECRET in path.read_text() for path in Path("recordings").iterdir())
+    texts = [path.read_text() for path in Path("recordings").iterdir()]
+    assert not any(SECRET in text for text in texts)
+    assert all(to_exchange(loads(text)).metadata == FROM_CASSETTE for text in texts)
     assert run("verify").startswith("5 recordings: 0 findings")
     assert "Wrote 0 recordings to recordings/; 5 recordings there already." in run("import", "cassettes", "tests")
 

@@ -14,12 +14,14 @@ from vcr.errors import CannotOverwriteExistingCassetteException
 from harness.errors import RecordingNotFound
 from harness.recording.canonical import Canonicalizer
 from harness.recording.format import loads, to_exchange
+from harness.recording.http_exchange import FROM_CASSETTE
 from harness.recording.model import Request
 from harness.recording.near_miss import NearMiss
 from harness.recording.redact import Redactor
 from harness.recording.rules import replacing
 from harness.stores.directory import DirectoryStore
-from harness.vcr_bridge import Bridge, install
+from harness.stores.intake import Intake
+from harness.vcr_bridge import Bridge, install, read_cassette
 from tests.vcr_bridge.provider import Provider, provider
 
 TEST = "test_a.py::test_it[a/b]"
@@ -269,6 +271,30 @@ def test_where_match_on_has_no_body_other_requests_are_answered_in_the_recorded_
     ]
     assert len(heard.misses) == 1
     assert len(there.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("match_on", "answers"),
+    [(["method", "uri"], ["old: 1", "today: 2"]), (["method", "uri", "body"], ["today: 2"])],
+)
+def test_what_was_in_a_cassette_answers_in_its_order(
+    use: Callable[..., Any], there: Provider, tmp_path: Path, match_on: list[str], answers: list[str]
+) -> None:
+    plain = vcr.VCR(cassette_library_dir=str(tmp_path / "cassettes" / "test_a"))
+    with plain.use_cassette("test_it[a-b].yaml"):
+        there.ask("old")
+        there.ask("today")
+    path = tmp_path / "cassettes" / "test_a" / "test_it[a-b].yaml"
+    intake = Intake(tmp_path / "recordings", Redactor())
+    for number, http in enumerate(read_cassette(path)):
+        intake.take(http, str(number), TEST, FROM_CASSETTE)
+    path.unlink()
+
+    with use("none", config={"match_on": match_on}):
+        # vcrpy alone answers with what is older, whatever is asked today.
+        assert [there.ask("today") for _ in answers] == answers
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            there.ask("today")
 
 
 def test_what_is_by_place_is_answered_as_often_as_vcrpy_would(use: Callable[..., Any], there: Provider) -> None:
