@@ -37,8 +37,8 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
 
     They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. What came from a
     cassette is in its order there. Other recordings do not say when they were asked for: of these shorter requests come
-    first; let vcrpy look at bodies, too (match_on). An address of one machine has no port in a recording: what was
-    asked of http://localhost:8000 is found with a match_on without port.
+    first; let vcrpy look at bodies, too (match_on). There an address of one machine has no port: what was
+    recorded of http://localhost:8000 is found with a match_on without port.
 
     \b
     Example:

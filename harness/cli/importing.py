@@ -60,7 +60,7 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
       harness import cassettes tests/cassettes/test_weather --into recordings
     """
     from harness.errors import RecordingError, SettingsError
-    from harness.recording.http_exchange import FROM_CASSETTE
+    from harness.recording.http_exchange import from_cassette
     from harness.stores.cassette_files import Tests, cassettes_below, is_meant, root_of
 
     try:
@@ -81,7 +81,7 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
                 continue
             scope, others = tests.scope_of(path.absolute()), intake.tally.others.total()
             for number, http in enumerate(exchanges, 1):
-                intake.take(http, f"{path}, interaction {number}", scope, FROM_CASSETTE)
+                intake.take(http, f"{path}, interaction {number}", scope, from_cassette(http))
             with_others += [path] if intake.tally.others.total() > others else []
     _tell(intake, given)
     if with_others:

@@ -40,9 +40,9 @@ _HIDDEN_HOST = "https://api.openai.com"
 """Whose answer it is where the URL was hidden."""
 _OWN_PATH = "path"
 """What ``provider_metadata`` calls the path that a provider has for a recording's (``recorded_path``)."""
-
-FROM_CASSETTE = {"cassette": True}
-"""The ``provider_metadata`` of a recording that was an interaction of a cassette of vcrpy's."""
+_OWN_ORIGIN = "origin"
+"""What it calls scheme, host and port where a file's URL says others (``file_url``)."""
+_CASSETTE = "cassette"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,21 @@ def exchange_of(http: HttpExchange, scope: str | None = None, redactor: Redactor
     parts = urlsplit(http.url)
     metadata = None if parts.path == request.path else {_OWN_PATH: parts.path}
     return redactor.exchange(Exchange(request, answer, f"{parts.scheme}://{parts.hostname}", metadata), known)
+
+
+def from_cassette(http: HttpExchange) -> dict[str, Json]:
+    """What ``provider_metadata`` says of an interaction that was taken over from a cassette of vcrpy's.
+
+    That it was, and whom it asked where the URL of a recording does not tell: an address of one machine, and a port.
+    """
+    parts = urlsplit(http.url if is_url(http.url) else _HIDDEN_HOST)
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return {_CASSETTE: True} | ({} if file_url(origin, "") == origin else {_OWN_ORIGIN: origin})
+
+
+def was_in_cassette(exchange: Exchange) -> bool:
+    """Whether ``from_cassette`` says so."""
+    return (exchange.metadata or {}).get(_CASSETTE) is True
 
 
 def credentials(http: HttpExchange) -> list[str]:
@@ -191,7 +206,7 @@ def http_of(exchange: Exchange) -> HttpExchange:
     query = f"?{request.query}" if request.query else ""
     return HttpExchange(
         request.method,
-        file_url(exchange.provider, _own_path(exchange)) + query,
+        _own_url(exchange) + query,
         headers,
         body,
         response.status,
@@ -200,9 +215,11 @@ def http_of(exchange: Exchange) -> HttpExchange:
     )
 
 
-def _own_path(exchange: Exchange) -> str:
-    own = (exchange.metadata or {}).get(_OWN_PATH)
-    return own if isinstance(own, str) and own.startswith("/") else exchange.request.path
+def _own_url(exchange: Exchange) -> str:
+    metadata = exchange.metadata or {}
+    own, origin = metadata.get(_OWN_PATH), metadata.get(_OWN_ORIGIN)
+    path = own if isinstance(own, str) and own.startswith("/") else exchange.request.path
+    return f"{origin}{path}" if isinstance(origin, str) and is_url(origin) else file_url(exchange.provider, path)
 
 
 def _asked_bytes(request: Request) -> tuple[dict[str, str], bytes]:

@@ -32,10 +32,12 @@ class Intake:
         self._counts: Counter[str] = Counter()
         self._taken: Counter[str | None] = Counter()
 
-    def take(self, http: HttpExchange, what: str, scope: str | None, origin: Mapping[str, Json] | None = None) -> None:
+    def take(
+        self, http: HttpExchange, what: str, scope: str | None, metadata: Mapping[str, Json] | None = None
+    ) -> None:
         """Write down an exchange as it crossed the wire, if it was with a model. Raises RecordingError on a full disk.
 
-        ``what`` names it for people, ``origin`` is what its ``provider_metadata`` is to say of where it came from.
+        ``what`` names it for people, ``metadata`` is what its ``provider_metadata`` says beside.
         """
         if not is_model_traffic(http.url, body_of(http), self._hosts):
             host = urlsplit(http.url).hostname if is_url(http.url) else None
@@ -47,8 +49,8 @@ class Intake:
             self.skip(what, error)
             return
         self._taken[scope] += 1
-        metadata = {**(exchange.metadata or {}), **(origin or {})} or None
-        self._keep(replace(exchange, position=self._taken[scope], metadata=metadata), what)
+        told = {**(exchange.metadata or {}), **(metadata or {})} or None
+        self._keep(replace(exchange, position=self._taken[scope], metadata=told), what)
 
     def _keep(self, exchange: Exchange, what: str) -> None:
         """Write an exchange under the next name of its key."""

@@ -16,7 +16,7 @@ from vcr.request import Request as VcrRequest
 from harness.errors import RecordingError
 from harness.recording.canonical import Canonicalizer
 from harness.recording.format import file_url
-from harness.recording.http_exchange import FROM_CASSETTE, HttpExchange, asked, body_of, credentials
+from harness.recording.http_exchange import HttpExchange, asked, body_of, credentials, was_in_cassette
 from harness.recording.key import key
 from harness.recording.model import Exchange, Request
 from harness.recording.providers import is_model_traffic, is_url
@@ -46,7 +46,7 @@ class RecordedRequest(VcrRequest):  # type: ignore[misc] # vcr has no types
         super().__init__(http.method, http.url, http.request_body, dict(http.request_headers))
         self.name, self.recorded, self.meaning = name, exchange.request, meaning
         self.position, self.unchanged = exchange.position, http
-        self.was_in_cassette = FROM_CASSETTE.items() <= (exchange.metadata or {}).items()
+        self.was_in_cassette = was_in_cassette(exchange)
 
 
 class Matcher:

@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 from harness.cli.main import cli
 from harness.recording.author import author
 from harness.recording.format import dumps, loads, to_document, to_exchange
-from harness.recording.http_exchange import FROM_CASSETTE
 from harness.recording.key import key, recording_name
 from harness.recording.model import Json, Request
 from tests.recording.test_har import archive, entry
@@ -99,7 +98,7 @@ def test_cassettes_become_the_recordings_of_their_tests() -> None:
     }
     texts = [path.read_text() for path in Path("recordings").iterdir()]
     assert not any(SECRET in text for text in texts)
-    assert all(to_exchange(loads(text)).metadata == FROM_CASSETTE for text in texts)
+    assert all(to_exchange(loads(text)).metadata == {"cassette": True} for text in texts)
     assert run("verify").startswith("5 recordings: 0 findings")
     assert "Wrote 0 recordings to recordings/; 5 recordings there already." in run("import", "cassettes", "tests")
 
@@ -158,7 +157,8 @@ def test_what_cannot_come_in_is_told_with_its_reason() -> None:
 
 @pytest.mark.parametrize("form", ["yaml", "json"])
 def test_what_is_exported_is_imported_the_same(form: str) -> None:
-    cassette("tests/cassettes/test_a/test_one[a-b].yaml", interaction("bb"), OTHER, interaction("a"), interaction("bb"))
+    own = interaction("a", url="http://me:pass@localhost:8000/v1/chat/completions")
+    cassette("tests/cassettes/test_a/test_one[a-b].yaml", interaction("bb"), OTHER, own, interaction("bb"))
     cassette("cassettes/shared.yaml", interaction("c"))
     run("import", "cassettes", ".", "--into", "one")
     text = run("export", "cassettes", "one", "--into", "out", "--format", form)
@@ -172,8 +172,12 @@ def test_what_is_exported_is_imported_the_same(form: str) -> None:
     one, two = ({path.name: path.read_bytes() for path in Path(place).iterdir()} for place in ("one", "two"))
     assert one == two
     (exported,) = Path("out/tests").rglob(f"*.{form}")
-    asked = [json.loads(found["request"]["body"]) for found in yaml.safe_load(exported.read_text())["interactions"]]
-    assert [body["messages"][0]["content"].split()[0] for body in asked] == ["bb", "a", "bb"]
+    asked = [found["request"] for found in yaml.safe_load(exported.read_text())["interactions"]]
+    assert [(one["uri"], json.loads(one["body"])["messages"][0]["content"].split()[0]) for one in asked] == [
+        (URL, "bb"),
+        ("http://localhost:8000/v1/chat/completions", "a"),
+        (URL, "bb"),
+    ]
     assert scopes("two") == {"tests/test_a.py::test_one[a-b]": 3, "None": 1}
 
 

@@ -14,7 +14,7 @@ from vcr.errors import CannotOverwriteExistingCassetteException
 from harness.errors import RecordingNotFound
 from harness.recording.canonical import Canonicalizer
 from harness.recording.format import loads, to_exchange
-from harness.recording.http_exchange import FROM_CASSETTE
+from harness.recording.http_exchange import from_cassette
 from harness.recording.model import Request
 from harness.recording.near_miss import NearMiss
 from harness.recording.redact import Redactor
@@ -287,7 +287,7 @@ def test_what_was_in_a_cassette_answers_in_its_order(
     path = tmp_path / "cassettes" / "test_a" / "test_it[a-b].yaml"
     intake = Intake(tmp_path / "recordings", Redactor())
     for number, http in enumerate(read_cassette(path)):
-        intake.take(http, str(number), TEST, FROM_CASSETTE)
+        intake.take(http, str(number), TEST, from_cassette(http))
     path.unlink()
 
     with use("none", config={"match_on": match_on}):
