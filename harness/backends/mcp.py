@@ -77,7 +77,7 @@ class McpUpstream:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    async def check_key(self, call: Call) -> None:
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
         """There is nothing cheap to ask that would tell."""
 
     def secrets(self, call: Call) -> list[str]:

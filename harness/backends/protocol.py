@@ -127,8 +127,12 @@ class Upstream(Protocol):
         """The answer, whatever its status. Raises UpstreamError."""
         ...
 
-    async def check_key(self, call: Call) -> None:
-        """Raises UpstreamError when whoever answers this call refuses its key. Asks at most once for each key."""
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
+        """Raises UpstreamError when whoever answers this call refuses its key, as far as that can be told.
+
+        Calls that come at once share a question, later ones its answer. None waits for it for more than ``patience``
+        seconds after it was asked.
+        """
         ...
 
     def secrets(self, call: Call) -> list[str]:

@@ -30,6 +30,9 @@ _NOT_THERE = (404, 410)
 _NOT_FOUND = re.compile(r"not[ _]found|no such|does not exist", re.IGNORECASE)
 """What a 400 says of an id that is not there (OpenAI's ``previous_response_not_found``)."""
 
+_HELD_SECONDS = 1.0
+"""How long a request waits for what is said of its key: its own answer will say it, too."""
+
 _LAST_WORDS_SECONDS = 3.0
 """How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
 
@@ -84,10 +87,10 @@ class RecordBackend:
             await self.close()
             raise
 
-    async def _check_key(self, call: Call) -> None:
+    async def _check_key(self, call: Call, patience: float | None = None) -> None:
         # Where errors are recorded too, a refusal is one of them.
         if not self._errors:
-            await self._upstream.check_key(call)
+            await self._upstream.check_key(call, patience)
 
     async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
         """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
@@ -95,7 +98,7 @@ class RecordBackend:
         ids = self._ids.exchange(call, written.key, self._upstream.provider(call), self._secrets(call))
         take = _Take(self, call, written, ids, done or asyncio.Event(), records_errors=self._errors)
         try:
-            await self._check_key(call)
+            await self._check_key(call, _HELD_SECONDS)
             take.watch = Stopwatch(self._clock) if self._clock else None
             answer = await self._ask(take)
             if not self._errors and not is_recordable(answer.status):
