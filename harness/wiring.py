@@ -50,11 +50,19 @@ async def build(settings: Settings, begun: int | None = None) -> Parts:
     store = await asyncio.to_thread(open_store, settings, canonicalizer, begun)
     journal = Journal()
     backend = _backend(settings, store, journal, canonicalizer)
-    if isinstance(backend.model, RecordBackend):
-        await backend.model.begin()
-    # What is in memory cannot fail to open; a database that does is told of at once.
-    state = deferred(partial(_open_state, None)) if settings.state is None else await _open_state(settings.state)
-    services = Services(
+    try:
+        if isinstance(backend.model, RecordBackend):
+            await backend.model.begin()
+        # What is in memory cannot fail to open; a database that does is told of at once.
+        state = deferred(partial(_open_state, None)) if settings.state is None else await _open_state(settings.state)
+    except BaseException:
+        await backend.close(grace=0)
+        raise
+    return Parts(settings, _services(settings, backend, state), journal, store)
+
+
+def _services(settings: Settings, backend: Routed, state: StateStore) -> Services:
+    return Services(
         backend,
         state,
         _identity(settings, state),
@@ -65,7 +73,6 @@ async def build(settings: Settings, begun: int | None = None) -> Parts:
         mcp_approval=settings.mcp_approval,
         at_hand=_at_hand(settings, backend.model),
     )
-    return Parts(settings, services, journal, store)
 
 
 async def _open_state(place: str | None) -> StateStore:

@@ -278,7 +278,7 @@ class _OneOf:
     def provider(self, call: Call) -> str:
         return self.batches.upstream.provider(call)
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """The upstream is the batches' own."""
 
 

@@ -95,8 +95,11 @@ class Sender(Protocol):
         """The runs of these scopes (None: all) failed or were broken off: they replace no more than they recorded."""
         ...
 
-    async def close(self) -> None:
-        """Finish what is being recorded, and let go of connections. What was not abandoned has ended well."""
+    async def close(self, grace: float | None = None) -> None:
+        """Finish what is being recorded, and let go of connections. What was not abandoned has ended well.
+
+        What is not finished after ``grace`` seconds (by default as many as the backend finds right) is broken off.
+        """
         ...
 
 
@@ -143,4 +146,6 @@ class Upstream(Protocol):
         """Who answers, for a recording's ``url``: scheme and host."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self, grace: float | None = None) -> None:
+        """Let go of connections, after ``grace`` seconds at the latest."""
+        ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from harness.backends.apart import apart
+from harness.backends.ending import ended
 from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
@@ -81,11 +82,7 @@ class RecordBackend:
 
     async def begin(self) -> None:
         """Before anything is recorded again: the key that is configured is proven. Raises UpstreamError."""
-        try:
-            await self._check_key(Call("GET", "/v1/models", b""))
-        except HarnessError:
-            await self.close()
-            raise
+        await self._check_key(Call("GET", "/v1/models", b""))
 
     async def _check_key(self, call: Call, patience: float | None = None) -> None:
         # Where errors are recorded too, a refusal is one of them.
@@ -196,16 +193,12 @@ class RecordBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         self._runs.abandon(scopes if scopes is None else [self._redactor.redact(scope) for scope in scopes])
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Wait for the streams in flight, so that what the upstream is still saying is kept."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
-        if self._tasks:
+        if not await ended(self._tasks, _LAST_WORDS_SECONDS if grace is None else grace):
             self.abandon()
-        for task in self._tasks:
-            task.cancel()
         self._runs.end_all()
-        await self._upstream.close()
+        await self._upstream.close(grace)
 
 
 class _Written(NamedTuple):

@@ -43,5 +43,5 @@ class RecordIfMissingBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         self._record.abandon(scopes)
 
-    async def close(self) -> None:
-        await self._record.close()
+    async def close(self, grace: float | None = None) -> None:
+        await self._record.close(grace)

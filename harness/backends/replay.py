@@ -268,7 +268,7 @@ class ReplayBackend:
         """Whether a model listing was recorded."""
         return any(endpoint_of(entry.path) == "/v1/models" for entry in self._store.entries())
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Nothing is held open."""
 
 

@@ -32,6 +32,7 @@ class UpstreamBackend:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         """By whether a proxy of the environment may stand between."""
         self._proofs = Proofs()
+        self._is_closed = False
 
     async def send(self, call: Call) -> Answer:
         try:
@@ -104,6 +105,9 @@ class UpstreamBackend:
             return Verdict(failure=error)
 
     def _open(self, url: URL) -> aiohttp.ClientSession:
+        if self._is_closed:
+            # A session that opened now would never be closed.
+            raise UpstreamError("The server is ending: it asks nobody any more.", hint="Start it again.")
         # Proxies and the like come from the environment, as users of HTTP clients expect; what is on this machine
         # (Ollama, llama.cpp) no proxy can reach.
         trusts = not _is_here(url.host or "")
@@ -132,7 +136,8 @@ class UpstreamBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
+        self._is_closed = True
         await self._proofs.close()
         for session in self._sessions.values():
             await session.close()

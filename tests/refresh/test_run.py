@@ -49,7 +49,7 @@ class FakeUpstream:
     def provider(self, call: Call) -> str:
         return "https://api.openai.com"
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Nothing is open."""
 
 
