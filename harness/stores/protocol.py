@@ -15,10 +15,16 @@ Object: TypeAlias = dict[str, Any]
 
 
 class RecordingStore(Protocol):
-    """Recordings, each under a name: the key, or ``KEY-2``, ``KEY-3``, … in a sequence."""
+    """Recordings, each under a name: the key, or ``KEY-2``, ``KEY-3``, … in a sequence.
+
+    What only looks may be called in any thread.
+    """
 
     where: str
     """The place as the user wrote it, for messages."""
+
+    is_remote: bool
+    """Whether finding or loading a recording may wait for a network: better in a thread than in an event loop."""
 
     def find(self, key: str) -> list[str]:
         """The names of the sequence that ``key`` names, in order; empty for none. Needs no index."""
