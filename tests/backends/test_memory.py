@@ -11,6 +11,7 @@ from harness.backends import replay
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.protocol import Answer, Call
 from harness.backends.replay import ReplayBackend
+from harness.backends.runs import Runs
 from harness.recording.author import author
 from harness.recording.canonical import Canonicalizer
 from harness.recording.format import dumps, to_document
@@ -92,3 +93,17 @@ def test_the_answers_of_one_request_that_comes_again_and_again_are_bounded_too(m
         answered += 1
         assert answered < 100
     assert answered > 5
+
+
+def test_what_was_recorded_is_not_kept(tmp_path: Path) -> None:
+    runs = Runs(DirectoryStore(tmp_path, Canonicalizer()), Journal(), trims=True)
+
+    async def record() -> None:
+        for number in range(10):
+            request = Request("POST", "/v1/chat/completions", {"model": "m", "recorded": number})
+            await runs.save(key(request), author(request, "Hello!"))
+
+    asyncio.run(record())
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is Request and "recorded" in one.body]
+    assert len(list(tmp_path.iterdir())) == 10
