@@ -26,6 +26,9 @@ from harness.wiring import Parts, build
 _GRACE_SECONDS = 5.0
 """How long streams in flight may take to finish once the server is told to stop."""
 
+_AT_ONCE_SECONDS = 0.001
+"""The same once they are broken off. To aiohttp, none at all would be for ever."""
+
 _NOTICE_SECONDS = 0.5
 """How long the end may take before it is explained."""
 
@@ -165,7 +168,16 @@ async def _end(runner: web.AppRunner, parts: Parts, *, at_once: asyncio.Event) -
     if cleaning in done:
         cleaning.result()
     else:
-        await parts.services.state.close()
+        await _break_off(runner, parts)
+
+
+async def _break_off(runner: web.AppRunner, parts: Parts) -> None:
+    """Answer nobody any more, and let go of everything."""
+    if runner.server is not None:
+        await runner.server.shutdown(_AT_ONCE_SECONDS)
+    parts.services.backend.abandon()
+    await parts.services.backend.close(grace=0)
+    await parts.services.state.close()
 
 
 _THREAD = "harness-server"

@@ -26,7 +26,7 @@ from harness.recording.canonical import Canonicalizer
 from harness.recording.lookup import Reach
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
-from harness.settings import Bucket, Mode, Settings
+from harness.settings import Mode, Settings
 from harness.stores.deferred import deferred
 from harness.stores.protocol import RecordingStore, StateStore
 
@@ -50,11 +50,19 @@ async def build(settings: Settings, begun: int | None = None) -> Parts:
     store = await asyncio.to_thread(open_store, settings, canonicalizer, begun)
     journal = Journal()
     backend = _backend(settings, store, journal, canonicalizer)
-    if isinstance(backend.model, RecordBackend):
-        await backend.model.begin()
-    # What is in memory cannot fail to open; a database that does is told of at once.
-    state = deferred(partial(_open_state, None)) if settings.state is None else await _open_state(settings.state)
-    services = Services(
+    try:
+        if isinstance(backend.model, RecordBackend):
+            await backend.model.begin()
+        # What is in memory cannot fail to open; a database that does is told of at once.
+        state = deferred(partial(_open_state, None)) if settings.state is None else await _open_state(settings.state)
+    except BaseException:
+        await backend.close(grace=0)
+        raise
+    return Parts(settings, _services(settings, backend, state, store), journal, store)
+
+
+def _services(settings: Settings, backend: Routed, state: StateStore, store: RecordingStore) -> Services:
+    return Services(
         backend,
         state,
         _identity(settings, state),
@@ -63,9 +71,8 @@ async def build(settings: Settings, begun: int | None = None) -> Parts:
         TokenCounter(settings.upstream_names).counter,
         local_responses=settings.responses == "local",
         mcp_approval=settings.mcp_approval,
-        at_hand=_at_hand(settings, backend.model),
+        at_hand=_at_hand(settings, backend.model, store),
     )
-    return Parts(settings, services, journal, store)
 
 
 async def _open_state(place: str | None) -> StateStore:
@@ -143,14 +150,12 @@ def _backend(settings: Settings, store: RecordingStore, journal: Journal, canoni
     )
 
 
-def _at_hand(settings: Settings, model: Backend) -> AtHand | None:
+def _at_hand(settings: Settings, model: Backend, store: RecordingStore) -> AtHand | None:
     """What answers for the model in any thread: replaying, from files. An object store keeps everybody waiting.
 
     Where what MCP servers answer is written down, the end of a scope's run is no matter of any thread.
     """
-    places = (settings.recordings, *settings.more_recordings)
-    is_of_files = not any(isinstance(place, Bucket) for place in places)
-    return model if isinstance(model, ReplayBackend) and is_of_files and not settings.writes else None
+    return model if isinstance(model, ReplayBackend) and not store.is_remote and not settings.writes else None
 
 
 def upstream_of(settings: Settings, journal: Journal | None = None) -> UpstreamBackend:

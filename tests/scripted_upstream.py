@@ -39,7 +39,7 @@ class ScriptedUpstream:
 
     ``requests`` holds what was asked: the head and the body. With ``pause`` set, answers wait for it after
     ``pause_after``: their head, if nothing else is said. ``reply`` makes the answer from the request's body, in the
-    place of ``answers``.
+    place of ``answers``. Requests for ``silent_at``, a path, are noted, and never answered.
     """
 
     answers: list[bytes]
@@ -50,6 +50,7 @@ class ScriptedUpstream:
     pause_after: bytes = b"\r\n\r\n"
     piece: int = 1 << 20
     reply: Callable[[dict[str, Any]], bytes] | None = None
+    silent_at: str | None = None
 
     @property
     def url(self) -> str:
@@ -66,6 +67,9 @@ class ScriptedUpstream:
             lengths = [line for line in head.lower().split("\r\n") if line.startswith("content-length:")]
             body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b""
             self.requests.append((head, _decoded(body)))
+            if self.silent_at == head.split()[1]:
+                await reader.read()
+                return
             answer = self._answer()[: self.cut]
             start = answer.find(self.pause_after) + len(self.pause_after) if self.pause else 0
             writer.write(answer[:start])

@@ -8,6 +8,7 @@ from pydantic import Field
 from harness.api.closed import Deferred
 from harness.api.errors import invalid_value
 from harness.api.validation import parse
+from harness.errors import InvalidRequest
 
 Include: TypeAlias = Literal[
     "file_search_call.results",
@@ -86,7 +87,12 @@ def _place(items: Sequence[dict[str, Any]], item_id: str) -> int:
     for place, item in enumerate(items):
         if item.get("id") == item_id:
             return place
-    raise invalid_value("after", f"Invalid 'after': item with id '{item_id[:64]}' not found.")
+    raise no_such_item(item_id)
+
+
+def no_such_item(after: str) -> InvalidRequest:
+    """What is wrong where the list has no item that a page is to follow."""
+    return invalid_value("after", f"Invalid 'after': item with id '{after[:64]}' not found.")
 
 
 def query_fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

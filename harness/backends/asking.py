@@ -121,7 +121,7 @@ class Asker:
         headers: Mapping[str, str] = {}
         failure: HarnessError = UpstreamError("The upstream's answer was not complete.")
         try:
-            answer = await backend.send(call, done)
+            answer = await backend.send(call, done=done.set)
             status, headers = answer.status, answer.headers
             if answer.stream is not None:
                 async for _ in answer.stream:

@@ -269,8 +269,8 @@ class _OneOf:
         rendered = render(Response(line.body), call.request)
         return Answer(line.status, rendered.media_type, stream=_one(rendered.body))
 
-    async def check_key(self, call: Call) -> None:
-        await self.batches.upstream.check_key(call)
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
+        await self.batches.upstream.check_key(call, patience)
 
     def secrets(self, call: Call) -> list[str]:
         return self.batches.upstream.secrets(call)
@@ -278,7 +278,7 @@ class _OneOf:
     def provider(self, call: Call) -> str:
         return self.batches.upstream.provider(call)
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """The upstream is the batches' own."""
 
 

@@ -5,13 +5,15 @@ a client may hold ids of several scopes. What was recorded by an earlier run com
 replayed, and when a client quotes an id that it must have from one.
 """
 
+import asyncio
 import json
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import Protocol
 
+from harness.backends.apart import apart
 from harness.backends.protocol import Call
 from harness.errors import RecordingError
 from harness.recording.batch_files import edited_requests
@@ -105,7 +107,7 @@ class Ids:
         self._recalled: dict[str, str] = {}
         self._upstream_ids = ChainMap(self._given, self._passing, self._recalled)
 
-    def exchange(self, call: Call, key: str, provider: str, secrets: Sequence[str] = ()) -> Exchanged:
+    async def exchange(self, call: Call, key: str, provider: str, secrets: Sequence[str] = ()) -> Exchanged:
         """A call with the upstream's own ids in place of normalized ones, and what names the ids of its answer.
 
         ``secrets`` are those of the call: what is one is no id.
@@ -114,16 +116,10 @@ class Ids:
         if call.target is not None or endpoint == "/v1/models":
             # MCP servers and lists of models keep nothing for a client.
             return Exchanged(call)
-        scope, asked = self._scopes[call.scope], dict[str, str]()
-
-        def upstream_id(text: str) -> str | None:
-            found = self._upstream_id(text)
-            if found is not None:
-                asked[text] = found
-            return found
-
-        turned = _turned_back(call, upstream_id)
-        own = self._own(call)
+        said = await apart(call, _said)
+        await self._look_up(said.words)
+        turned, asked = await self._turned(call, said)
+        scope, own = self._scopes[call.scope], self._own(said)
         scope.own |= own
         kept = {name: found for name, found in asked.items() if name not in self._passing}
         for name, found in kept.items():
@@ -170,46 +166,83 @@ class Ids:
         )
         return answer, give_back
 
-    def _own(self, call: Call) -> set[str]:
+    async def _turned(self, call: Call, said: "_Said") -> tuple[Call, dict[str, str]]:
+        """The call with the upstream's ids, and those that are known of it, in order of appearance."""
+        asked: dict[str, str] = {}
+        if not any(text in self._upstream_ids for text in said.words):
+            return call, asked
+
+        def upstream_id(text: str) -> str | None:
+            found = self._upstream_ids.get(text)
+            if found is not None:
+                asked[text] = found
+            return found
+
+        return await apart(call, lambda call: _turned_back(call, upstream_id)), asked
+
+    def _own(self, said: "_Said") -> set[str]:
         """The ids in a request that nobody gave to its client."""
-        said = [*quoted_in_url(call.path), *quoted_in_url(call.query), *quoted(call.request.body)]
-        return {text for text in said if text not in self._upstream_ids}
+        return {text for text in said.ids if text not in self._upstream_ids}
 
-    def _upstream_id(self, text: str) -> str | None:
-        found = self._upstream_ids.get(text)
-        if found is None and (beginning := key_beginning(text)):
-            for name in self._store.beginning(beginning):
-                self._recall(name)
-            found = self._recalled.get(text)
-        return found
+    async def _look_up(self, words: Iterable[str]) -> None:
+        """Learn the ids of the recordings that what looks like an id of theirs is from."""
+        unknown = [text for text in words if text not in self._upstream_ids]
+        beginnings = dict.fromkeys(filter(None, map(key_beginning, unknown)))
+        if beginnings:
+            for name, ids in await asyncio.to_thread(self._recorded, list(beginnings)):
+                self._recall(name, ids)
 
-    def _recall(self, name: str) -> dict[str, str]:
-        """Learn the ids of a recording."""
+    def _recorded(self, beginnings: Iterable[str]) -> list[tuple[str, Mapping[str, str]]]:
+        """The ids of all recordings whose key begins so."""
+        names = [name for beginning in beginnings for name in self._store.beginning(beginning)]
+        return [(name, self._ids_of(name)) for name in names]
+
+    def _ids_of(self, name: str) -> Mapping[str, str]:
         try:
-            ids = dict(self._store.load(name).ids)
+            return self._store.load(name).ids
         except RecordingError:
             return {}
+
+    def _recall(self, name: str, ids: Mapping[str, str]) -> None:
+        """Learn the ids of a recording."""
         # Where several recordings have an id, the one that brought it is right about it.
         brought = {text for text in ids if name.rpartition("/")[2].startswith(key_beginning(text) or "-")}
         for text, upstream_id in ids.items():
             if text in brought or text not in self._recalled:
                 self._recalled[text] = upstream_id
-        return ids
 
-    def replayed(self, call: Call, name: str, provider: str) -> None:
+    async def replayed(self, call: Call, name: str, provider: str) -> None:
         """The recording ``name`` has answered a call: its client has the ids in it."""
+        if name in self._scopes[call.scope].replayed:
+            return
+        ids, said = await asyncio.to_thread(self._ids_of, name), await apart(call, _said)
+        self._recall(name, ids)
         scope = self._scopes[call.scope]
-        if name not in scope.replayed:
-            scope.replayed.add(name)
-            for text in self._recall(name):
-                scope.names[provider].setdefault(self._upstream_ids[text], text)
-                if call.method == "DELETE" and text in call.path:
-                    scope.deleted.add(text)
-            scope.own |= self._own(call)
+        scope.replayed.add(name)
+        for text in ids:
+            scope.names[provider].setdefault(self._upstream_ids[text], text)
+            if call.method == "DELETE" and text in call.path:
+                scope.deleted.add(text)
+        scope.own |= self._own(said)
 
     def forget(self, scope: str | None) -> None:
         """Begin a scope anew. The way back stays: a client may still hold what it was given."""
         self._scopes.pop(scope, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a request says that may be an id: ``words`` that a normalized id may stand in, ``ids`` by field or looks."""
+
+    words: Collection[str]
+    ids: Collection[str]
+
+
+def _said(call: Call) -> _Said:
+    words: dict[str, None] = {}
+    _turned_back(call, words.setdefault)
+    ids = {*quoted_in_url(call.path), *quoted_in_url(call.query), *quoted(call.request.body)}
+    return _Said(words, ids)
 
 
 def _is_kept(call: Call) -> bool:

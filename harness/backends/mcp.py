@@ -9,6 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
+from harness.backends.ending import ended
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.mcp_session import GOODBYE_SECONDS, Session, SessionError, Work, call_tool, list_tools
 from harness.backends.protocol import Answer, Call
@@ -77,7 +78,7 @@ class McpUpstream:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    async def check_key(self, call: Call) -> None:
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
         """There is nothing cheap to ask that would tell."""
 
     def secrets(self, call: Call) -> list[str]:
@@ -91,12 +92,9 @@ class McpUpstream:
         parts = urlsplit(_url(call))
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Wait for sessions to end: each was left when its turn ended."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=GOODBYE_SECONDS)
-        for task in self._tasks:
-            task.cancel()
+        await ended(self._tasks, GOODBYE_SECONDS if grace is None else grace)
 
     def _failure(self, call: Call, error: SessionError) -> Answer:
         if error.status is not None:

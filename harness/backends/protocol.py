@@ -95,8 +95,11 @@ class Sender(Protocol):
         """The runs of these scopes (None: all) failed or were broken off: they replace no more than they recorded."""
         ...
 
-    async def close(self) -> None:
-        """Finish what is being recorded, and let go of connections. What was not abandoned has ended well."""
+    async def close(self, grace: float | None = None) -> None:
+        """Finish what is being recorded, and let go of connections. What was not abandoned has ended well.
+
+        What is not finished after ``grace`` seconds (by default as many as the backend finds right) is broken off.
+        """
         ...
 
 
@@ -127,8 +130,12 @@ class Upstream(Protocol):
         """The answer, whatever its status. Raises UpstreamError."""
         ...
 
-    async def check_key(self, call: Call) -> None:
-        """Raises UpstreamError when whoever answers this call refuses its key. Asks at most once for each key."""
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
+        """Raises UpstreamError when whoever answers this call refuses its key, as far as that can be told.
+
+        Calls that come at once share a question, later ones its answer. None waits for it for more than ``patience``
+        seconds after it was asked.
+        """
         ...
 
     def secrets(self, call: Call) -> list[str]:
@@ -139,4 +146,6 @@ class Upstream(Protocol):
         """Who answers, for a recording's ``url``: scheme and host."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self, grace: float | None = None) -> None:
+        """Let go of connections, after ``grace`` seconds at the latest."""
+        ...

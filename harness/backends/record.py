@@ -4,21 +4,22 @@ import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from harness.backends.apart import apart
+from harness.backends.ending import ended
 from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
 from harness.backends.protocol import Answer, Call, Upstream
 from harness.backends.pump import Pump
+from harness.backends.written import Written, written
 from harness.errors import DO_NOT_RETRY, HarnessError, UpstreamError
 from harness.recording.answer import whole_body
 from harness.recording.batch_files import edited_results
 from harness.recording.bodies import no_body, response_body
 from harness.recording.canonical import JSON_ENDPOINTS, endpoint_of
 from harness.recording.headers import normalized
-from harness.recording.key import key_of_clean
 from harness.recording.model import Exchange, Request, Response
 from harness.recording.near_miss import record_command
 from harness.recording.normalize import normalizer
@@ -29,6 +30,9 @@ from harness.recording.transcript import transcript
 _NOT_THERE = (404, 410)
 _NOT_FOUND = re.compile(r"not[ _]found|no such|does not exist", re.IGNORECASE)
 """What a 400 says of an id that is not there (OpenAI's ``previous_response_not_found``)."""
+
+_HELD_SECONDS = 1.0
+"""How long a request waits for what is said of its key: its own answer will say it, too."""
 
 _LAST_WORDS_SECONDS = 3.0
 """How long streams in flight may go on when everything ends; whoever wants to wait longer has not ended it yet."""
@@ -78,24 +82,27 @@ class RecordBackend:
 
     async def begin(self) -> None:
         """Before anything is recorded again: the key that is configured is proven. Raises UpstreamError."""
-        try:
-            await self._check_key(Call("GET", "/v1/models", b""))
-        except HarnessError:
-            await self.close()
-            raise
+        await self._check_key(Call("GET", "/v1/models", b""))
 
-    async def _check_key(self, call: Call) -> None:
+    async def _check_key(self, call: Call, patience: float | None = None) -> None:
         # Where errors are recorded too, a refusal is one of them.
         if not self._errors:
-            await self._upstream.check_key(call)
+            await self._upstream.check_key(call, patience)
 
-    async def send(self, call: Call, done: asyncio.Event | None = None) -> Answer:
-        """Ask the upstream. ``done`` is set when nothing more will be written for this call."""
-        written = await apart(call, self._written)
-        ids = self._ids.exchange(call, written.key, self._upstream.provider(call), self._secrets(call))
-        take = _Take(self, call, written, ids, done or asyncio.Event(), records_errors=self._errors)
+    async def send(self, call: Call, asked: Written | None = None, done: Callable[[], None] = lambda: None) -> Answer:
+        """Ask the upstream. ``asked`` is what ``written`` says of the call, where somebody wanted to know before.
+
+        ``done`` is called, maybe more than once, when nothing more will be written for this call.
+        """
         try:
-            await self._check_key(call)
+            asked = asked or await self.written(call)
+            ids = await self._ids.exchange(call, asked.key, self._upstream.provider(call), self._secrets(call))
+        except BaseException:
+            done()
+            raise
+        take = _Take(self, call, asked, ids, done, records_errors=self._errors)
+        try:
+            await self._check_key(call, _HELD_SECONDS)
             take.watch = Stopwatch(self._clock) if self._clock else None
             answer = await self._ask(take)
             if not self._errors and not is_recordable(answer.status):
@@ -107,7 +114,7 @@ class RecordBackend:
             raise
         except BaseException:
             # Whoever waits for the answer to an equal request is not to wait for ever.
-            take.done.set()
+            done()
             raise
 
     async def _ask(self, take: "_Take") -> Answer:
@@ -153,21 +160,21 @@ class RecordBackend:
         task = asyncio.create_task(pump.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: take.done.set())
+        task.add_done_callback(lambda _: take.done())
         return pump.answer()
 
-    async def save(self, call: Call, key: str, response: Response, ids: Mapping[str, str]) -> str:
+    async def save(self, call: Call, asked: Written, response: Response, ids: Mapping[str, str]) -> str:
         """Save an answer under the next name of its key, without secrets; the name."""
-        exchange = Exchange(call.request, response, provider=self._upstream.provider(call), ids=ids)
+        exchange = Exchange(asked.request, response, provider=self._upstream.provider(call), ids=ids)
         # Of a large answer this takes its time, in which others are to be answered.
-        clean = await asyncio.to_thread(self._redactor.exchange, exchange, self._secrets(call))
-        return await self._runs.save(key, clean)
+        clean = await asyncio.to_thread(self._redactor.answered, exchange, self._secrets(call))
+        return await self._runs.save(asked.key, clean)
 
-    def replayed(self, call: Call, recording: str) -> None:
+    async def replayed(self, call: Call, recording: str) -> None:
         """A call was answered by a recording: its client knows the ids in it, and may go on with them here."""
-        self._ids.replayed(call, recording, self._upstream.provider(call))
+        await self._ids.replayed(call, recording, self._upstream.provider(call))
 
-    def fail(self, call: Call, written: "_Written", error: HarnessError) -> None:
+    def fail(self, call: Call, written: Written, error: HarnessError) -> None:
         """Note that a request brought nothing to record."""
         # An upstream may repeat the key that it refuses; what is noted here is printed.
         error.message = self._redactor.redact(error.message, self._secrets(call))
@@ -175,13 +182,9 @@ class RecordBackend:
         self._runs.failed(written.key, request)
         self._journal.write(Line(Outcome.FAILED, call.scope, request.path, request.model, error=error))
 
-    async def key(self, call: Call) -> str:
-        """The key of what would be written down for a call: of its request without secrets."""
-        return (await apart(call, self._written)).key
-
-    def _written(self, call: Call) -> "_Written":
-        request = self._redactor.request(call.request, self._secrets(call))
-        return _Written(request, key_of_clean(request))
+    async def written(self, call: Call) -> Written:
+        """What would be written down for a call: its request without secrets, and its key."""
+        return await apart(call, lambda call: written(self._redactor.request(call.request, self._secrets(call))))
 
     def _secrets(self, call: Call) -> list[str]:
         return [*self._upstream.secrets(call), *secrets_of(call.headers)]
@@ -193,23 +196,12 @@ class RecordBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         self._runs.abandon(scopes if scopes is None else [self._redactor.redact(scope) for scope in scopes])
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Wait for the streams in flight, so that what the upstream is still saying is kept."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
-        if self._tasks:
+        if not await ended(self._tasks, _LAST_WORDS_SECONDS if grace is None else grace):
             self.abandon()
-        for task in self._tasks:
-            task.cancel()
         self._runs.end_all()
-        await self._upstream.close()
-
-
-class _Written(NamedTuple):
-    """A request as a recording of it has it, without secrets, and its key."""
-
-    request: Request
-    key: str
+        await self._upstream.close(grace)
 
 
 @dataclass(slots=True)
@@ -218,21 +210,21 @@ class _Take:
 
     backend: RecordBackend
     call: Call
-    written: _Written
+    written: Written
     ids: Exchanged
-    done: asyncio.Event
+    done: Callable[[], None]
     records_errors: bool = False
     watch: Stopwatch | None = None
 
     async def save(self, response: Response) -> str:
-        name = await self.backend.save(self.call, self.written.key, response, self.ids.pairs)
-        self.done.set()
+        name = await self.backend.save(self.call, self.written, response, self.ids.pairs)
+        self.done()
         return name
 
     def finish(self, error: HarnessError) -> None:
         self.ids.give_back()
         self.backend.fail(self.call, self.written, error)
-        self.done.set()
+        self.done()
 
 
 def _has_no_body(method: str, status: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 
 from harness.backends.protocol import Answer, Call
 from harness.backends.record import RecordBackend
@@ -13,26 +14,43 @@ class RecordIfMissingBackend:
 
     def __init__(self, replay: ReplayBackend, record: RecordBackend) -> None:
         self._replay, self._record = replay, record
-        self._in_flight: dict[tuple[str | None, str], asyncio.Event] = {}
+        self._turns: dict[tuple[str | None, str], asyncio.Event] = {}
+        """Of each scope and key that is being looked for or recorded: when that is over."""
 
     async def send(self, call: Call) -> Answer:
-        turn = (call.scope, await self._record.key(call))
-        while (answer := await self._replay.find(call)) is None:
-            before = self._in_flight.get(turn)
-            if before is None:
-                return await self._record_now(call, turn)
+        answer = await self._replay.recall(call)
+        return await self._found_or_recorded(call) if answer is None else await self._noted(call, answer)
+
+    async def _found_or_recorded(self, call: Call) -> Answer:
+        asked = await self._record.written(call)
+        turn = (call.scope, asked.key)
+        while (before := self._turns.get(turn)) is not None:
             await before.wait()
-            self._in_flight.pop(turn, None)
+        over = self._turns[turn] = asyncio.Event()
+        end = partial(self._end, turn, over)
+        try:
+            answer = await self._replay.find(call, asked)
+        except BaseException:
+            end()
+            raise
+        if answer is None:
+            return await self._record.send(call, asked, end)
+        end()
+        return await self._noted(call, answer)
+
+    async def _noted(self, call: Call, answer: Answer) -> Answer:
         if answer.recording is not None:
-            self._record.replayed(call, answer.recording)
+            await self._record.replayed(call, answer.recording)
         return answer
 
-    async def _record_now(self, call: Call, turn: tuple[str | None, str]) -> Answer:
-        done = self._in_flight[turn] = asyncio.Event()
-        return await self._record.send(call, done)
+    def _end(self, turn: tuple[str | None, str], over: asyncio.Event) -> None:
+        """Let the next one have its turn. May be called more than once."""
+        over.set()
+        if self._turns.get(turn) is over:
+            del self._turns[turn]
 
     async def models(self, call: Call) -> Answer:
-        if self._replay.has_listing:
+        if await self._replay.has_listing():
             return await self._replay.models(call)
         return await self._record.models(call)
 
@@ -43,5 +61,5 @@ class RecordIfMissingBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         self._record.abandon(scopes)
 
-    async def close(self) -> None:
-        await self._record.close()
+    async def close(self, grace: float | None = None) -> None:
+        await self._record.close(grace)

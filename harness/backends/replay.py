@@ -1,21 +1,24 @@
 """Answering from recordings. Never opens a connection."""
 
+import asyncio
 import hashlib
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 from harness.backends.apart import apart
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Pace
 from harness.backends.protocol import Answer, Call
+from harness.backends.written import Written, written
 from harness.errors import BrokenOff, HarnessError, RecordingError
 from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
-from harness.recording.key import key, key_of_clean
+from harness.recording.key import key
 from harness.recording.lookup import Reach, nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
 from harness.recording.near_miss import miss_error
@@ -28,9 +31,6 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 _OVERHEAD = 1000
 """Bytes, about, of what is known of a request beside its body and its answers."""
-
-_SOON = 0.005
-"""Seconds. Whoever wants an answer at once waits no longer for another's: that one may be reading a whole directory."""
 
 _WITHOUT_BODY = (204, 304)
 """RFC 9110, section 6.4.1: what is written of these is HTTP's matter, whatever is recorded."""
@@ -53,6 +53,11 @@ class _Known:
     otherwise: Request | None = None
     prepared: dict[str, Rendered] = field(default_factory=dict)
     size: int = _OVERHEAD
+    is_kept: bool = False
+
+
+_Look: TypeAlias = Callable[[Request, str], _Known | None]
+"""A way to find what answers a request, which has no secrets, and whose key is known."""
 
 
 class ReplayBackend:
@@ -82,39 +87,71 @@ class ReplayBackend:
         self._known_bytes = 0
         self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
         """Of each scope, how often each key was answered."""
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
+        """Of what is known and counted: held for a moment, never while something is looked for."""
 
     async def send(self, call: Call) -> Answer:
-        answer = await self.find(call)
+        digest = await apart(call, _digest)
+        answer = self._again(digest, call)
         if answer is None:
-            written = await apart(call, self._written)
-            miss = miss_error(written, self._store, self._canonicalizer)
-            self._journal.write(Line(Outcome.MISSED, call.scope, written.path, written.model, error=miss))
-            raise miss
-        answer.again = partial(self._again, await apart(call, _digest), call)
+            asked = await apart(call, self._written)
+            answer = await self._find(digest, call, asked)
+            if answer is None:
+                miss = await asyncio.to_thread(miss_error, asked.request, self._store, self._canonicalizer)
+                lost = asked.request
+                self._journal.write(Line(Outcome.MISSED, call.scope, lost.path, lost.model, error=miss))
+                raise miss
+        answer.again = partial(self._again, digest, call)
         return answer
 
-    async def find(self, call: Call) -> Answer | None:
-        """The recorded answer to a call; None when no recording answers it."""
-        digest = await apart(call, _digest)
-        with self._one_at_a_time:
-            known = self._recall(digest)
-            if known is not None:
-                return self._answer(known, call)
-        request, name = await apart(call, self._asked)
-        with self._one_at_a_time:
-            known = self._by_key(request, name) or self._by_meaning(request, name)
+    async def recall(self, call: Call) -> Answer | None:
+        """The answer to a call that was answered before; None where it has to be looked for."""
+        answer = self._again(await apart(call, _digest), call)
+        if answer is not None:
+            answer.again = None
+        return answer
+
+    async def find(self, call: Call, asked: Written) -> Answer | None:
+        """The recorded answer to a call that would be written down as ``asked``; None when no recording answers it."""
+        return await self._find(await apart(call, _digest), call, asked)
+
+    async def _find(self, digest: bytes, call: Call, asked: Written) -> Answer | None:
+        # Equal requests are counted as they come: in threads, a later one may be the first to be done.
+        number, known, is_near = self._take_number(asked), None, not self._store.is_remote
+        try:
+            known = self._look(digest, call, asked, self._by_key) if is_near else None
             if known is None:
-                return None
-            self._remember(digest, known, call)
-            return self._answer(known, call)
+                # A whole directory may have to be read.
+                known = await asyncio.to_thread(self._look, digest, call, asked, self._by_key, self._by_meaning)
+        finally:
+            if known is None:
+                self._give_back_number(asked)
+        if known is None:
+            return None
+        name = nth(known.names, number)
+        rendered = known.prepared.get(name)
+        if rendered is None:
+            prepare = partial(self._prepare, known, name, call.request)
+            rendered = prepare() if is_near else await asyncio.to_thread(prepare)
+        return self._answer(known, name, rendered, call)
+
+    def _look(self, digest: bytes, call: Call, asked: Written, *ways: _Look) -> _Known | None:
+        """What is known of a call, or found out in one of some ways."""
+        known = self._recall(digest)
+        if known is None:
+            known = next(filter(None, (way(*asked) for way in ways)), None)
+            if known is not None:
+                self._remember(digest, known, call)
+        return known
 
     def _recall(self, digest: bytes) -> _Known | None:
         """What is known of a request, as long as it holds."""
         known = self._known.get(digest)
         if known is None or known.stamp != self._store.stamp(known.names):
             return None
-        self._known.move_to_end(digest)
+        with self._lock:
+            if digest in self._known:
+                self._known.move_to_end(digest)
         return known
 
     def at_hand(self, call: Call) -> Answer | None:
@@ -122,44 +159,51 @@ class ReplayBackend:
 
         Of an answer that takes its time, or cannot be read, ``send`` knows what to make.
         """
-        return self._at_hand(call, _digest(call), self._by_key)
+        digest = _digest(call)
+        try:
+            known = self._recall(digest) or self._look(digest, call, self._written(call), self._by_key)
+            return self._answer_at_hand(known, call, digest) if known else None
+        except HarnessError:
+            return None
 
     def _again(self, digest: bytes, call: Call) -> Answer | None:
         """The answer to a call that was answered before; None when what is known of it holds no longer."""
-        return self._at_hand(call, digest, lambda *_: None)
-
-    def _at_hand(self, call: Call, digest: bytes, look: Callable[[Request, str], _Known | None]) -> Answer | None:
-        if not self._one_at_a_time.acquire(timeout=_SOON):
-            return None
         try:
             known = self._recall(digest)
-            if known is None:
-                known = look(*self._asked(call))
-                if known is None:
-                    return None
-                self._remember(digest, known, call)
-            return self._answer_at_hand(known, call, digest)
+            return self._answer_at_hand(known, call, digest) if known else None
         except HarnessError:
             return None
-        finally:
-            self._one_at_a_time.release()
 
     def _answer_at_hand(self, known: _Known, call: Call, digest: bytes) -> Answer | None:
-        name = nth(known.names, self._counts[known.scope][known.key] + 1)
+        with self._lock:
+            name = nth(known.names, self._counts[known.scope][known.key] + 1)
         rendered = known.prepared.get(name)
-        if rendered is None and known.otherwise is None:
+        if rendered is None and known.otherwise is None and not self._store.is_remote:
             rendered = self._prepare(known, name, call.request)
         if rendered is None or self._takes_time(rendered) or rendered.status in _WITHOUT_BODY:
             return None
-        answer = self._answer(known, call)
+        with self._lock:
+            counts = self._counts[known.scope]
+            if nth(known.names, counts[known.key] + 1) != name:
+                return None  # Another thread was quicker.
+            counts[known.key] += 1
+        answer = self._answer(known, name, rendered, call)
         answer.again = partial(self._again, digest, call)
         return answer
 
-    def _answer(self, known: _Known, call: Call) -> Answer:
-        counts = self._counts[known.scope]
-        counts[known.key] += 1
-        name = nth(known.names, counts[known.key])
-        rendered = known.prepared.get(name) or self._prepare(known, name, call.request)
+    def _take_number(self, asked: Written) -> int:
+        """How often the request was asked in its scope, this time included."""
+        with self._lock:
+            counts = self._counts[asked.request.scope]
+            counts[asked.key] += 1
+            return counts[asked.key]
+
+    def _give_back_number(self, asked: Written) -> None:
+        with self._lock:
+            counts = self._counts[asked.request.scope]
+            counts[asked.key] = max(0, counts[asked.key] - 1)
+
+    def _answer(self, known: _Known, name: str, rendered: Rendered, call: Call) -> Answer:
         self._journal.write(Line(Outcome.REPLAYED, call.scope, known.path, known.model, recording=name))
         answer = Answer(rendered.status, rendered.media_type, recording=name, headers=rendered.headers)
         if self._takes_time(rendered):
@@ -183,20 +227,15 @@ class ReplayBackend:
 
     def forget(self, scope: str | None) -> None:
         scope = self._redactor.redact(scope)
-        with self._one_at_a_time:
+        with self._lock:
             self._counts.pop(scope, None)
 
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    def _written(self, call: Call) -> Request:
+    def _written(self, call: Call) -> Written:
         """The request as a recording of it would have it."""
-        return self._redactor.request(call.request, secrets_of(call.headers))
-
-    def _asked(self, call: Call) -> tuple[Request, str]:
-        """The same, and its key."""
-        request = self._written(call)
-        return request, key_of_clean(request)
+        return written(self._redactor.request(call.request, secrets_of(call.headers)))
 
     def _by_key(self, request: Request, name: str) -> _Known | None:
         names = self._store.find(name)
@@ -221,25 +260,38 @@ class ReplayBackend:
         if known.otherwise is not None:
             response = put_back(response, self._canonicalizer.placeholders(exchange.request, known.otherwise))
         rendered = render(response, request)
-        known.prepared[name] = rendered
-        known.size += len(rendered.body)
-        self._grow(len(rendered.body))
+        with self._lock:
+            is_first = name not in known.prepared
+            known.prepared[name] = rendered
+            self._grow(known, len(rendered.body) if is_first else 0)
         return rendered
 
     def _remember(self, digest: bytes, known: _Known, call: Call) -> None:
-        known.size += len(call.raw) if known.otherwise is not None else 0
-        old = self._known.pop(digest, None)
-        self._known[digest] = known
-        self._grow(known.size - (old.size if old else 0))
+        with self._lock:
+            old = self._known.pop(digest, None)
+            if old is not None:
+                self._let_go(old)
+            self._known[digest] = known
+            known.is_kept, self._known_bytes = True, self._known_bytes + known.size
+            self._grow(known, len(call.raw) if known.otherwise is not None else 0)
 
-    def _grow(self, size: int) -> None:
+    def _grow(self, known: _Known, size: int) -> None:
         """Note that so much more is kept; what was asked longest ago is forgotten when it is too much."""
-        self._known_bytes += size
+        known.size += size
+        if known.is_kept:
+            self._known_bytes += size
         while self._known_bytes > _MOST_BYTES and len(self._known) > 1:
-            self._known_bytes -= self._known.popitem(last=False)[1].size
+            self._let_go(self._known.popitem(last=False)[1])
+
+    def _let_go(self, known: _Known) -> None:
+        known.is_kept = False
+        self._known_bytes -= known.size
 
     async def models(self, call: Call) -> Answer:
         """Every model that a recorded listing names; where none was recorded, those that recordings answer for."""
+        return await asyncio.to_thread(self._models)
+
+    def _models(self) -> Answer:
         entries = self._store.entries()
         listings = [
             listing
@@ -263,12 +315,12 @@ class ReplayBackend:
             return None
         return body if isinstance(body, dict) and isinstance(body.get("data"), list) else None
 
-    @property
-    def has_listing(self) -> bool:
+    async def has_listing(self) -> bool:
         """Whether a model listing was recorded."""
-        return any(endpoint_of(entry.path) == "/v1/models" for entry in self._store.entries())
+        entries = await asyncio.to_thread(self._store.entries)
+        return any(endpoint_of(entry.path) == "/v1/models" for entry in entries)
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Nothing is held open."""
 
 

@@ -28,5 +28,5 @@ class Routed:
         self.model.abandon(scopes)
         self.mcp.abandon(scopes)
 
-    async def close(self) -> None:
-        await asyncio.gather(self.model.close(), self.mcp.close())
+    async def close(self, grace: float | None = None) -> None:
+        await asyncio.gather(self.model.close(grace), self.mcp.close(grace))

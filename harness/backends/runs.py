@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from harness.backends.journal import Journal, Line, Outcome
 from harness.errors import HarnessError, RecordingError, RecordingNotSent
@@ -16,11 +16,23 @@ _Turn: TypeAlias = tuple[str | None, str]
 """A scope and a key: what identical requests are counted by."""
 
 
+class _Asked(NamedTuple):
+    """What the journal says of a request. Requests themselves are not kept: they may be large, and a run long."""
+
+    scope: str | None
+    path: str
+    model: str
+
+
+def _asked(request: Request) -> _Asked:
+    return _Asked(request.scope, request.path, request.model)
+
+
 @dataclass(slots=True)
 class _Sequence:
-    """A sequence that is being recorded: its last request, how many members it has, whether its last one failed."""
+    """A sequence that is being recorded: its request, how many members it has, whether its last one failed."""
 
-    request: Request
+    asked: _Asked
     count: int = 0
     is_broken: bool = False
     is_abandoned: bool = False
@@ -40,8 +52,7 @@ class Runs:
 
     async def save(self, key: str, exchange: Exchange) -> str:
         """Save an exchange under the next name of its key; the name. Raises HarnessError when it is not kept."""
-        request = exchange.request
-        sequence = self._sequence(key, request)
+        sequence, asked = self._sequence(key, exchange.request), _asked(exchange.request)
         sequence.count += 1
         number = sequence.count
         name = recording_name(key, number)
@@ -49,12 +60,12 @@ class Runs:
             # A disk may be slow, and an object store is.
             is_new = await asyncio.to_thread(self._store.save, exchange, name)
         except RecordingNotSent as error:
-            self._note(Outcome.FAILED, request, name, error)
+            self._note(Outcome.FAILED, asked, name, error)
         except HarnessError:
             sequence.count -= sequence.count == number
             raise
         else:
-            self._note(Outcome.RECORDED if is_new else Outcome.UNCHANGED, request, name)
+            self._note(Outcome.RECORDED if is_new else Outcome.UNCHANGED, asked, name)
             await self._renew(name, exchange, is_new=is_new)
         sequence.is_broken = False
         return name
@@ -67,14 +78,14 @@ class Runs:
             try:
                 await asyncio.to_thread(self._store.renew, other, ids)
             except HarnessError as error:
-                self._note(Outcome.FAILED, exchange.request, other, error)
+                self._note(Outcome.FAILED, _asked(exchange.request), other, error)
 
     def failed(self, key: str, request: Request) -> None:
         """A request brought nothing to record: unless it is asked again, its sequence is not complete."""
         self._sequence(key, request).is_broken = True
 
     def _sequence(self, key: str, request: Request) -> _Sequence:
-        return self._sequences.setdefault((request.scope, key), _Sequence(request))
+        return self._sequences.setdefault((request.scope, key), _Sequence(_asked(request)))
 
     def end(self, scope: str | None) -> None:
         """The run of a scope has ended well, unless it was abandoned; the next one begins its sequences anew."""
@@ -95,9 +106,9 @@ class Runs:
     def _trim(self, key: str, sequence: _Sequence) -> None:
         try:
             for name in self._store.trim(key, sequence.count):
-                self._note(Outcome.REMOVED, sequence.request, name)
+                self._note(Outcome.REMOVED, sequence.asked, name)
         except RecordingError as error:
-            self._note(Outcome.FAILED, sequence.request, None, error)
+            self._note(Outcome.FAILED, sequence.asked, None, error)
 
-    def _note(self, outcome: Outcome, request: Request, name: str | None, error: HarnessError | None = None) -> None:
-        self._journal.write(Line(outcome, request.scope, request.path, request.model, recording=name, error=error))
+    def _note(self, outcome: Outcome, asked: _Asked, name: str | None, error: HarnessError | None = None) -> None:
+        self._journal.write(Line(outcome, *asked, recording=name, error=error))

@@ -4,12 +4,13 @@ import asyncio
 import ipaddress
 import re
 from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
+from functools import partial
 
 import aiohttp
 from yarl import URL
 
 from harness.backends.journal import Journal, Line, Outcome
+from harness.backends.proofs import Proofs, Verdict
 from harness.backends.protocol import Answer, Call
 from harness.backends.providers import Providers, Route
 from harness.errors import DO_NOT_RETRY, UpstreamError
@@ -19,6 +20,7 @@ from harness.recording.model import STREAM_TYPE
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)
 _PROOF_SECONDS = 5.0
+"""How long an upstream may take to say what it thinks of a key."""
 
 
 class UpstreamBackend:
@@ -29,7 +31,8 @@ class UpstreamBackend:
         self._journal = journal or Journal()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         """By whether a proxy of the environment may stand between."""
-        self._proven: set[tuple[str, str | None]] = set()
+        self._proofs = Proofs()
+        self._is_closed = False
 
     async def send(self, call: Call) -> Answer:
         try:
@@ -64,16 +67,15 @@ class UpstreamBackend:
         url = URL(route.url, encoded=True)
         return await self._open(url).request(route.call.method, url, data=data, headers=route.headers)
 
-    async def check_key(self, call: Call) -> None:
-        """Ask once for the models, with the key that goes with ``call``. Raises UpstreamError when it is refused.
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
+        """Ask for the models, with the key that goes with ``call``. Raises UpstreamError when it is refused.
 
         Any other answer, or none, proves nothing against the key. One that a request brings and nobody configured is
         the request's own affair.
         """
         route = self._providers.checks(self._providers.route(call))
         if route.key is not None and route.key == route.provider.api_key:
-            with suppress(aiohttp.ClientError, TimeoutError, OSError):
-                await self._prove(route)
+            await self._verdict(route, patience)
 
     async def prove(self, call: Call) -> None:
         """The same where nobody but us asks: with a key or without one.
@@ -81,21 +83,31 @@ class UpstreamBackend:
         Raises UpstreamError also when nobody is there who could be asked.
         """
         route = self._providers.checks(self._providers.route(call))
-        try:
-            with suppress(TimeoutError):
-                await self._prove(route)
-        except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable(route, error) from error
+        verdict = await self._verdict(route)
+        if verdict and verdict.failure and not isinstance(verdict.failure, TimeoutError):
+            raise _unreachable(route, verdict.failure) from verdict.failure
 
-    async def _prove(self, route: Route) -> None:
-        if (route.provider.base_url, route.key) in self._proven:
-            return
-        async with asyncio.timeout(_PROOF_SECONDS), await self._request(route, None) as response:
-            if response.status in (401, 403):
-                raise _refused(route, response.status, await response.text(errors="replace"))
-        self._proven.add((route.provider.base_url, route.key))
+    async def _verdict(self, route: Route, patience: float | None = None) -> Verdict | None:
+        """Whether the key is taken; None when there is no answer yet. Raises UpstreamError for a refusal."""
+        about = (route.provider.base_url, route.key)
+        verdict = await self._proofs.verdict(about, partial(self._ask_of_key, route), patience)
+        if verdict and verdict.refusal:
+            raise _refused(route, *verdict.refusal)
+        return verdict
+
+    async def _ask_of_key(self, route: Route) -> Verdict:
+        try:
+            async with asyncio.timeout(_PROOF_SECONDS), await self._request(route, None) as response:
+                if response.status in (401, 403):
+                    return Verdict((response.status, await response.text(errors="replace")))
+                return Verdict()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Verdict(failure=error)
 
     def _open(self, url: URL) -> aiohttp.ClientSession:
+        if self._is_closed:
+            # A session that opened now would never be closed.
+            raise UpstreamError("The server is ending: it asks nobody any more.", hint="Start it again.")
         # Proxies and the like come from the environment, as users of HTTP clients expect; what is on this machine
         # (Ollama, llama.cpp) no proxy can reach.
         trusts = not _is_here(url.host or "")
@@ -124,7 +136,9 @@ class UpstreamBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
+        self._is_closed = True
+        await self._proofs.close()
         for session in self._sessions.values():
             await session.close()
 

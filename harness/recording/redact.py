@@ -88,11 +88,15 @@ class Redactor:
 
     def exchange(self, exchange: Exchange, known: Iterable[str] = ()) -> Exchange:
         """An exchange as it may be written down."""
+        known = tuple(known)
+        return self.answered(replace(exchange, request=self.request(exchange.request, known)), known)
+
+    def answered(self, exchange: Exchange, known: Iterable[str] = ()) -> Exchange:
+        """The same for one whose request has no secrets (any more)."""
         known, response = tuple(known), exchange.response
         clean = self.stream if response.is_streaming and isinstance(response.body, list) else self.redact
         return replace(
             exchange,
-            request=self.request(exchange.request, known),
             response=replace(
                 response, body=clean(response.body, known), headers=self.redact(dict(response.headers), known)
             ),

@@ -16,7 +16,7 @@ from harness.api.conversations import (
 )
 from harness.api.errors import not_found
 from harness.api.items import parse_items
-from harness.api.listing import list_body, paginate, parse_include_query, parse_list_query
+from harness.api.listing import list_body, parse_include_query, parse_list_query
 from harness.api.validation import is_id, parse
 from harness.errors import NotFound
 from harness.server.context import json_body, scope_of, services
@@ -67,10 +67,9 @@ async def create_items(request: web.Request) -> web.Response:
 async def list_items(request: web.Request) -> web.Response:
     conversation_id = _conversation_id(request)
     query = parse_list_query(request.query.items())
-    items = await services(request).state.items(conversation_id)
-    if items is None:
+    page = await services(request).state.item_page(conversation_id, query)
+    if page is None:
         raise _no_conversation(conversation_id)
-    page = paginate(items, query.after, query.limit, query.order)
     return web.json_response(list_body(page.items, has_more=page.has_more))
 
 

@@ -7,10 +7,11 @@ request without a socket is answered again in the thread of whoever asks.
 """
 
 import re
+import threading
 from asyncio import BaseTransport, Protocol, Transport
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import TypeAlias
@@ -21,7 +22,12 @@ from harness.backends.protocol import Answer
 from harness.server.pipe import Pipe
 
 _LARGEST_REQUEST = 64 * 1024
+_LARGEST_ANSWER = 1024 * 1024
+"""Bytes. To write what is larger takes longer than to find it anew."""
 _MOST_REQUESTS = 4096
+_MOST_BYTES = 32 * 1024 * 1024
+_OVERHEAD = 1000
+"""Bytes, about, of what is known of a request, or of an answer, beside what was sent."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
 _NOT_PLAIN = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[ \t]*close)", re.IGNORECASE)
@@ -49,11 +55,17 @@ class Whole:
 
 
 class Repeats:
-    """The requests of a server that are known how to be answered again, bounded; the oldest is forgotten first."""
+    """The requests of a server that are known how to be answered again; the oldest is forgotten first.
+
+    They are bounded in number and, with their answers, in bytes.
+    """
 
     def __init__(self, headers: Headers) -> None:
         self._headers = headers
         self._known: OrderedDict[bytes, _Repeat] = OrderedDict()
+        self._bytes = 0
+        self._one_at_a_time = threading.Lock()
+        """Whoever changes what is known holds it."""
 
     def respond(self, request: web.Request, answer: Answer) -> web.Response:
         """The response to a request that may come again: its connection is watched from now on."""
@@ -75,17 +87,37 @@ class Repeats:
     def answer(self, request: bytes) -> Whole | None:
         """The answer to a request that was answered before; None when it has to be handled. For any thread."""
         known = self._known.get(request)
-        whole = known.next(self._headers) if known else None
-        if whole is None:
-            self._known.pop(request, None)
+        if known is None:
+            return None
+        answer = known.again()
+        if answer is None or answer.body is None:
+            self._change(request, known, None)
+            return None
+        whole = known.had.get(answer.recording)
+        if whole is None or whole.body is not answer.body:
+            whole = _whole(answer, answer.body, self._headers(answer))
+            if len(whole.body) <= _LARGEST_ANSWER:
+                self._change(request, known, replace(known, had={**known.had, answer.recording: whole}))
         return whole
 
     def remember(self, request: bytes, answer: Answer) -> None:
         is_plain = request.startswith((b"POST ", b"GET ")) and answer.status not in _WITHOUT_BODY
-        if answer.again is not None and is_plain and len(request) <= _LARGEST_REQUEST:
-            self._known[request] = _Repeat(answer.again)
-            if len(self._known) > _MOST_REQUESTS:
-                self._known.popitem(last=False)
+        is_small = len(request) <= _LARGEST_REQUEST and len(answer.body or b"") <= _LARGEST_ANSWER
+        if answer.again is not None and is_plain and is_small:
+            self._change(request, self._known.get(request), _Repeat(answer.again, len(request)))
+
+    def _change(self, request: bytes, old: "_Repeat | None", new: "_Repeat | None") -> None:
+        """Put ``new`` in the place of ``old``, unless another thread was quicker; None is not known."""
+        with self._one_at_a_time:
+            if self._known.get(request) is not old:
+                return
+            self._bytes += (new.size if new else 0) - (old.size if old else 0)
+            if new is None:
+                self._known.pop(request, None)
+            else:
+                self._known[request] = new
+            while len(self._known) > _MOST_REQUESTS or self._bytes > _MOST_BYTES:
+                self._bytes -= self._known.popitem(last=False)[1].size
 
     def whole(self, request: bytes, answer: Answer) -> Whole:
         """An answer that has all of its body, as HTTP. For any thread; the request is known from then on."""
@@ -93,21 +125,18 @@ class Repeats:
         return _whole(answer, answer.body or b"", self._headers(answer))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class _Repeat:
-    """How a request is answered again, and the answers that it had, by the recording's name."""
+    """How a request of some length is answered again, and the answers that it had, by the recording's name."""
 
     again: Callable[[], Answer | None]
-    had: dict[str | None, Whole] = field(default_factory=dict)
+    length: int
+    had: Mapping[str | None, Whole] = field(default_factory=dict)
 
-    def next(self, headers: Headers) -> Whole | None:
-        answer = self.again()
-        if answer is None or answer.body is None:
-            return None
-        whole = self.had.get(answer.recording)
-        if whole is None or whole.body is not answer.body:
-            whole = self.had[answer.recording] = _whole(answer, answer.body, headers(answer))
-        return whole
+    @cached_property
+    def size(self) -> int:
+        """Bytes that it holds, about: the request also as a call, read; answers also with their heads before them."""
+        return _OVERHEAD + 4 * self.length + sum(2 * len(whole.body) + _OVERHEAD for whole in self.had.values())
 
 
 def _whole(answer: Answer, body: bytes, headers: Mapping[str, str]) -> Whole:

@@ -28,12 +28,13 @@ async def keep(state: StateStore, asked: dict[str, Any], completion: dict[str, A
 
 async def list_completions(request: web.Request) -> web.Response:
     """What is kept, filtered by model and metadata."""
-    query = _query(request)
-    rows = await services(request).state.completions()
-    wanted = {name[9:-1]: value for name, value in request.query.items() if name.startswith("metadata[")}
+    metadata = {name[9:-1]: value for name, value in request.query.items() if name.startswith("metadata[")}
     model = request.query.get("model")
-    rows = [row for row in rows if _is_of(row, model) and wanted.items() <= row["metadata"].items()]
-    page = paginate(rows, query.after, query.limit, query.order)
+
+    def wanted(row: dict[str, Any]) -> bool:
+        return _is_of(row, model) and metadata.items() <= row["metadata"].items()
+
+    page = await services(request).state.completions(_query(request), wanted)
     return web.json_response(list_body(page.items, has_more=page.has_more))
 
 

@@ -36,7 +36,7 @@ class DirectoryStore:
         facts: Facts | None = None,
         begun: int | None = None,
     ) -> None:
-        self.where = str(directory)
+        self.where, self.is_remote = str(directory), False
         self._begun = time.time_ns() if begun is None else begun
         self._saved: set[str] = set()
         self._directory, self._keep_equal = directory, keep_equal

@@ -7,6 +7,7 @@ comes, and whether it still is what the index says shows then.
 
 import hashlib
 import heapq
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -70,12 +71,16 @@ class IndexedEntry(Entry):
 
 
 class Index:
-    """The index of one directory and the folders below it. ``read`` gives the request of a recording by its name."""
+    """The index of one directory and the folders below it. ``read`` gives the request of a recording by its name.
+
+    Safe for threads: of several that ask, one brings it up to date.
+    """
 
     def __init__(
         self, directory: Path, canonicalizer: Canonicalizer, read: Callable[[str], Request], facts: Facts | None = None
     ) -> None:
         self._directory, self._canonicalizer, self._read, self._facts = directory, canonicalizer, read, facts
+        self._lock = threading.RLock()
         self._rows: dict[str, _Row] = {}
         self._folders: dict[str, State | None] = {}
         self._by_print: dict[str, list[str]] = {}
@@ -86,22 +91,26 @@ class Index:
 
     def entries(self) -> list[Entry]:
         """All recordings as they are now, in the order of their names."""
-        self.refresh()
-        return [self._entry(name) for name, row in sorted(self._rows.items()) if not row.fault]
+        with self._lock:
+            self.refresh()
+            return [self._entry(name) for name, row in sorted(self._rows.items()) if not row.fault]
 
     def faults(self) -> list[str]:
         """The files that could not be read when the index was last brought up to date, each with the reason."""
-        return [f"{name}.json ({row.fault})" for name, row in sorted(self._rows.items()) if row.fault]
+        with self._lock:
+            return [f"{name}.json ({row.fault})" for name, row in sorted(self._rows.items()) if row.fault]
 
     def sharing(self, fingerprint: str) -> list[Entry]:
         """The recordings that have this fingerprint now.
 
         What is known is looked at first: as long as the files that it names are the same, the others are left alone.
         """
-        self._recall()
-        if not self._is_as_it_was(fingerprint):
-            self.refresh()
-        return [entry for name in self._by_print.get(fingerprint, ()) if self._still(entry := self._entry(name))]
+        with self._lock:
+            self._recall()
+            if not self._is_as_it_was(fingerprint):
+                self.refresh()
+            found = [self._entry(name) for name in self._by_print.get(fingerprint, ())]
+        return [entry for entry in found if self._still(entry)]
 
     def _is_as_it_was(self, fingerprint: str) -> bool:
         """Whether something is known to have this fingerprint, and it and the set of all recordings are the same."""
@@ -125,13 +134,15 @@ class Index:
     def nearest(self, request: Request, at_most: int) -> list[Entry]:
         """Those recordings of the request's endpoint that look most like it, as of the last look at the directory."""
         endpoint = endpoint_of(request.path)
-        rows = sorted(self._rows.items())
-        alike = [name for name, row in rows if not row.fault and endpoint_of(row.path) == endpoint]
-        if len(alike) > at_most:
-            unlikeness = unlike(sketch(self._canonicalizer.canonical(request)["body"]))
-            sketches = self._sketches()
-            alike = heapq.nsmallest(at_most, alike, key=lambda name: unlikeness(sketches[name]))
-        return [entry for name in alike if _is_there(entry := self._entry(name))]
+        with self._lock:
+            rows = sorted(self._rows.items())
+            alike = [name for name, row in rows if not row.fault and endpoint_of(row.path) == endpoint]
+            if len(alike) > at_most:
+                unlikeness = unlike(sketch(self._canonicalizer.canonical(request)["body"]))
+                sketches = self._sketches()
+                alike = heapq.nsmallest(at_most, alike, key=lambda name: unlikeness(sketches[name]))
+            found = [self._entry(name) for name in alike]
+        return [entry for entry in found if _is_there(entry)]
 
     def _sketches(self) -> dict[str, bytes]:
         kept = self._facts.load(("sketch",)) if self._facts else {}

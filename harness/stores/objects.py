@@ -8,6 +8,7 @@ A recording is written only where the object still is as it was when the run beg
 and nothing is overwritten in silence.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +49,7 @@ class ObjectStore:
         writes: bool = False,
         listed_seconds: float = _LISTED_SECONDS,
     ) -> None:
-        self.where = client.url
+        self.where, self.is_remote = client.url, True
         self._client, self._copies, self._files = client, copies, files
         self._keep_equal, self._listed_seconds = keep_equal, listed_seconds
         self._unsent = Unsent(copies.directory / ".unsent")
@@ -56,6 +57,7 @@ class ObjectStore:
         self._folders: list[str] = []
         self._generation = 0
         self._listed_at = time.monotonic()
+        self._listing = threading.Lock()
         self._rests: dict[str, dict[str, str]] = {}
         self._faults: list[str] = []
         self._begin(writes=writes)
@@ -106,10 +108,11 @@ class ObjectStore:
 
     def _list_again(self) -> None:
         """See what is there now, unless that was done a moment ago or the store is away."""
-        if time.monotonic() - self._listed_at > self._listed_seconds:
-            with suppress(Unreachable):
-                self._now_there(self._client.list())
-            self._listed_at = time.monotonic()
+        with self._listing:
+            if time.monotonic() - self._listed_at > self._listed_seconds:
+                with suppress(Unreachable):
+                    self._now_there(self._client.list())
+                self._listed_at = time.monotonic()
 
     def find(self, key: str) -> list[str]:
         if self._base(key) is None:

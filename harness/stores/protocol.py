@@ -1,20 +1,30 @@
 """What the other rooms ask of a store, whatever it is made of."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from harness.recording.lookup import Entry
 from harness.recording.model import Exchange, Request
+
+if TYPE_CHECKING:
+    # What only looks at recordings does not wait for pydantic.
+    from harness.api.listing import Listed, ListQuery
 
 Object: TypeAlias = dict[str, Any]
 """A conversation, an item or a response as the API shows it."""
 
 
 class RecordingStore(Protocol):
-    """Recordings, each under a name: the key, or ``KEY-2``, ``KEY-3``, … in a sequence."""
+    """Recordings, each under a name: the key, or ``KEY-2``, ``KEY-3``, … in a sequence.
+
+    What only looks may be called in any thread.
+    """
 
     where: str
     """The place as the user wrote it, for messages."""
+
+    is_remote: bool
+    """Whether finding or loading a recording may wait for a network: better in a thread than in an event loop."""
 
     def find(self, key: str) -> list[str]:
         """The names of the sequence that ``key`` names, in order; empty for none. Needs no index."""
@@ -137,6 +147,10 @@ class StateStore(TurnStore, Protocol):
         """All items, oldest first; None when there is no such conversation."""
         ...
 
+    async def item_page(self, conversation_id: str, query: "ListQuery") -> "Listed | None":
+        """A page of them; None when there is no such conversation. Raises InvalidRequest for an unknown ``after``."""
+        ...
+
     async def item(self, conversation_id: str, item_id: str) -> Object | None: ...
 
     async def delete_item(self, conversation_id: str, item_id: str) -> bool: ...
@@ -215,8 +229,11 @@ class StateStore(TurnStore, Protocol):
         """Keep a chat completion with the messages it was asked with, in place of one with the same id."""
         ...
 
-    async def completions(self) -> list[Object]:
-        """Every chat completion that is kept, oldest first."""
+    async def completions(self, query: "ListQuery", wanted: Callable[[Object], bool]) -> "Listed":
+        """A page of the chat completions that are kept and ``wanted``, which may be asked in any thread.
+
+        Raises InvalidRequest for an unknown ``after``.
+        """
         ...
 
     async def completion(self, completion_id: str) -> Object | None: ...

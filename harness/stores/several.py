@@ -14,6 +14,7 @@ class SeveralStores:
 
     def __init__(self, stores: Sequence[RecordingStore]) -> None:
         self.where = ", ".join(store.where for store in stores)
+        self.is_remote = any(store.is_remote for store in stores)
         self._stores = stores
 
     def find(self, key: str) -> list[str]:

@@ -1,14 +1,16 @@
 """Conversations, responses, chat completions and counters in SQL: SQLite in memory or in a file, or PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import URL, ColumnElement, Connection, and_, delete, insert, select, text, update
 
+from harness.api.listing import Listed, ListQuery
 from harness.errors import HarnessError
 from harness.stores.protocol import Object
 from harness.stores.state_address import Reach, reach_of, state_url, url_of
 from harness.stores.state_engine import Database, open_database
 from harness.stores.state_items import append, find_conversation
+from harness.stores.state_pages import page
 from harness.stores.state_refusal import refusal
 from harness.stores.state_responses import ResponsesState
 from harness.stores.state_schema import completions, conversations, prepare
@@ -103,6 +105,14 @@ class SqlState(ResponsesState):
 
         return await self._read(work)
 
+    async def item_page(self, conversation_id: str, query: ListQuery) -> Listed | None:
+        def work(connection: Connection) -> Listed | None:
+            if find_conversation(connection, conversation_id) is None:
+                return None
+            return page(connection, kept_items, query, within=kept_items.c.conversation_id == conversation_id)
+
+        return await self._read(work)
+
     async def item(self, conversation_id: str, item_id: str) -> Object | None:
         wanted = select(kept_items.c.data).where(_is_item(conversation_id, item_id))
         return await self._read(lambda connection: connection.scalar(wanted))
@@ -119,11 +129,8 @@ class SqlState(ResponsesState):
 
         await self._write(work)
 
-    async def completions(self) -> list[Object]:
-        def work(connection: Connection) -> list[Object]:
-            return list(connection.scalars(select(completions.c.data).order_by(completions.c.position)))
-
-        return await self._read(work)
+    async def completions(self, query: ListQuery, wanted: Callable[[Object], bool]) -> Listed:
+        return await self._read(lambda connection: page(connection, completions, query, wanted=wanted))
 
     async def completion(self, completion_id: str) -> Object | None:
         wanted = select(completions.c.data).where(completions.c.id == completion_id)

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,23 @@ def test_an_upstream_without_models_is_no_bad_key(tmp_path: Path) -> None:
         with ServerThread(chosen) as server:
             assert [said(client_of(server)), said(client_of(server))] == [TEXT, TEXT]
     assert len(upstream.requests) == 3
+
+
+def test_requests_share_one_question_about_their_key_and_wait_for_it_no_longer_than_they_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.backends.record._HELD_SECONDS", 0.05)
+    with scripted(stream(*STREAM), silent_at="/v1/models") as upstream:
+        chosen = Settings(mode=Mode.RECORD_IF_MISSING, recordings=tmp_path, upstream=upstream.url, api_key="a-good-key")
+        with ServerThread(chosen) as server, ThreadPoolExecutor(3) as pool:
+            began = time.monotonic()
+            asked = [pool.submit(said, client_of(server), seed=number) for number in range(6)]
+            assert [one.result() for one in asked] == [TEXT] * 6
+            took = time.monotonic() - began
+    assert took < 2
+    paths = [head.split()[1] for head, _ in upstream.requests]
+    assert paths.count("/v1/models") == 1
+    assert paths.count("/v1/chat/completions") == 6
 
 
 def fields(chosen: Settings) -> dict[str, Any]:

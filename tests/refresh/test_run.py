@@ -40,7 +40,7 @@ class FakeUpstream:
         said = completion(f"new {body['messages'][-1]['content']}")
         return self.reply(body) or Answer(200, "application/json", json.dumps(said).encode())
 
-    async def check_key(self, call: Call) -> None:
+    async def check_key(self, call: Call, patience: float | None = None) -> None:
         """Every key will do."""
 
     def secrets(self, call: Call) -> list[str]:
@@ -49,7 +49,7 @@ class FakeUpstream:
     def provider(self, call: Call) -> str:
         return "https://api.openai.com"
 
-    async def close(self) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Nothing is open."""
 
 

@@ -7,14 +7,18 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
+from harness.backends.journal import Outcome
 from harness.errors import HarnessError, SettingsError
 from harness.running import ServerThread, client_environment, scoped_url, without_proxy
 from harness.settings import NO_KEY, Mode, Settings
 from harness.settings.upstreams import named_upstreams
+from tests.scripted_upstream import http, scripted
 
 
 def threads() -> set[threading.Thread]:
@@ -40,9 +44,26 @@ def test_it_serves_until_its_block_ends(tmp_path: Path) -> None:
 STALLED = b"""HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {"choices": []}\n\n"""
 
 
-def test_a_stalled_stream_does_not_hold_up_a_server_that_is_broken_off(tmp_path: Path) -> None:
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSession]:
+    """The sessions with upstreams that a test's servers make."""
+    made: list[aiohttp.ClientSession] = []
+    make = aiohttp.ClientSession
+
+    def noted(**options: Any) -> aiohttp.ClientSession:
+        made.append(make(**options))
+        return made[-1]
+
+    monkeypatch.setattr(aiohttp, "ClientSession", noted)
+    return made
+
+
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.RECORD, Mode.RECORD_IF_MISSING])
+def test_a_stalled_stream_does_not_hold_up_a_server_that_is_broken_off(
+    tmp_path: Path, mode: Mode, sessions: list[aiohttp.ClientSession]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as upstream:
-        settings = Settings(Mode.RECORD, tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}/v1")
+        settings = Settings(mode, tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}/v1")
         with ServerThread(settings) as server:
             asking = threading.Thread(target=_ask_in_vain, args=(server.base_url,))
             asking.start()
@@ -54,6 +75,8 @@ def test_a_stalled_stream_does_not_hold_up_a_server_that_is_broken_off(tmp_path:
         asking.join()
         connection.close()
     assert list(tmp_path.iterdir()) == []
+    assert server.parts.journal.of(Outcome.FAILED) == []
+    assert [session.closed for session in sessions] == [True]
 
 
 def _ask_in_vain(url: str) -> None:
@@ -133,3 +156,15 @@ def test_every_client_is_led_to_the_server_and_away_from_real_keys() -> None:
     recording = client_environment(dataclasses.replace(settings, mode=Mode.RECORD), "http://here", None, environ)
     dummies = {name for name, value in recording.items() if value == NO_KEY}
     assert dummies == {"AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
+
+
+def test_a_server_that_cannot_begin_lets_go_of_its_upstream(
+    tmp_path: Path, sessions: list[aiohttp.ClientSession]
+) -> None:
+    with scripted(http(b"{}")) as upstream:
+        chosen = Settings(
+            Mode.RECORD, tmp_path, upstream.url, api_key="a-key", state=str(tmp_path / "nowhere" / "state.db")
+        )
+        with pytest.raises(SettingsError, match="cannot be opened"), ServerThread(chosen):
+            pytest.fail("it began")
+    assert [session.closed for session in sessions] == [True]

@@ -34,7 +34,7 @@ class NoBackend:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    async def close(self) -> None: ...
+    async def close(self, grace: float | None = None) -> None: ...
 
 
 @dataclass

@@ -32,7 +32,7 @@ def ask(server: ServerThread, text: str) -> str:
 
 
 @pytest.mark.parametrize("mode", [Mode.REPLAY, Mode.RECORD, Mode.RECORD_IF_MISSING])
-def test_others_are_answered_while_a_large_body_is_searched_for_secrets(
+def test_a_large_body_is_searched_for_secrets_once_while_others_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
 ) -> None:
     searching, others_are_answered = threading.Event(), threading.Event()
@@ -40,6 +40,7 @@ def test_others_are_answered_while_a_large_body_is_searched_for_secrets(
 
     def slow(self: Redactor, request: Request, known: Sequence[str] = ()) -> Request:
         if len(str(request.body)) > len(LARGE):
+            assert not searching.is_set(), "it was searched before"
             searching.set()
             assert others_are_answered.wait(10), "the server answers nobody"
         return search(self, request, known)

@@ -91,7 +91,7 @@ class Played:
     def abandon(self, scopes: Collection[str | None] | None = None) -> None:
         """Nothing is replaced."""
 
-    async def close(self) -> None: ...
+    async def close(self, grace: float | None = None) -> None: ...
 
 
 class Api:

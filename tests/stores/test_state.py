@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from harness.api.listing import ListQuery, UnboundedListQuery
 from harness.errors import InvalidRequest, SettingsError
-from harness.stores import state_schema
+from harness.stores import state_pages, state_schema
 from harness.stores.protocol import Object, StateStore
 from harness.stores.state import SqlState, open_state, state_url
 from harness.stores.state_address import reach_of, url_of
@@ -373,3 +374,74 @@ def test_a_password_is_not_shown() -> None:
         run(nothing, "postgresql+nodriver://me:hunter2@db/x")
 
     assert "hunter2" not in str(caught.value)
+
+
+def completion(number: int) -> Object:
+    return {"id": f"rec-{number}", "model": f"m{number % 2}", "metadata": {}}
+
+
+def test_a_list_of_completions_is_read_page_by_page(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_pages, "_ROWS", 3)
+
+    async def scenario(state: SqlState) -> None:
+        for number in range(20):
+            await state.save_completion(completion(number), [])
+        for order in ("asc", "desc"):
+            ordered = [completion(number) for number in (range(20) if order == "asc" else reversed(range(20)))]
+            even = [row for row in ordered if row["model"] == "m0"]
+            for limit in (1, 2, 3, 7, 10, 19, 20, 10**30):
+                seen: list[Object] = []
+                while True:
+                    query = UnboundedListQuery(after=seen[-1]["id"] if seen else None, limit=limit, order=order)
+                    page = await state.completions(query, lambda row: row["model"] == "m0")
+                    seen += page.items
+                    assert page.has_more == (len(seen) < len(even))
+                    if not page.has_more:
+                        break
+                    assert len(page.items) == limit
+                assert seen == even
+                assert await state.completions(UnboundedListQuery(limit=limit, order=order), lambda _: True) == (
+                    ordered[:limit],
+                    limit < 20,
+                )
+
+    run(scenario, url)
+
+
+def test_no_more_rows_are_read_than_a_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str | bytes] = []
+    loads = json.loads
+
+    def counted(text: str | bytes) -> Any:
+        read.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(json, "loads", counted)
+
+    async def scenario(state: SqlState) -> None:
+        await state.create_conversation(conversation(), [item(f"msg_{number}") for number in range(300)])
+        for number in range(30):
+            await state.save_completion(completion(number), [])
+        read.clear()
+        page = await state.item_page("conv_1", ListQuery(limit=5, after="msg_200"))
+        assert page is not None
+        assert ids(page.items) == [f"msg_{number}" for number in (199, 198, 197, 196, 195)]
+        assert len(read) == 7  # the conversation, the page, and the one that shows that there is more
+        assert len((await state.completions(ListQuery(limit=5), lambda _: True)).items) == 5
+        assert len(read) == 13
+
+    run(scenario, state_url(str(tmp_path / "state.db")))
+
+
+def test_a_page_of_items_is_of_one_conversation(url: str) -> None:
+    async def scenario(state: SqlState) -> None:
+        for name in ("conv_1", "conv_2"):
+            await state.create_conversation(conversation(name), [item(f"msg_{name}_{n}") for n in range(4)])
+        query = ListQuery(limit=3, after="msg_conv_1_0", order="asc")
+        assert await state.item_page("conv_1", query) == ([item(f"msg_conv_1_{n}") for n in (1, 2, 3)], False)
+        assert await state.item_page("conv_none", query) is None
+        for after in ("msg_conv_1_0", "msg_none", "\x00", "\ud800"):
+            with pytest.raises(InvalidRequest, match="'after': item with id"):
+                await state.item_page("conv_2", ListQuery(after=after))
+
+    run(scenario, url)
