@@ -19,8 +19,9 @@ from harness.recording.format import Document, dumps, is_dumped, loads, to_excha
 from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.labels import is_cut_off, wrong_labels
 from harness.recording.mending import in_order, in_step
-from harness.recording.model import Exchange, Json
+from harness.recording.model import Exchange, Json, Request
 from harness.recording.naming import Naming, naming
+from harness.recording.own_id import own_id
 from harness.recording.pieces import spelled_out
 from harness.recording.redact import Redactor
 
@@ -76,6 +77,8 @@ class Verifier:
             holds,
             self.canonicalizer.fingerprint(exchange.request),
             digest(document),
+            own_id(document, _base(file)),
+            is_of_server=_is_of_server(exchange.request),
         )
 
     def together(
@@ -86,9 +89,10 @@ class Verifier:
         ``beside`` are names of recordings in the same directory that were not looked at: they count as there.
         ``restorable`` are the places of files that version control has otherwise.
         """
-        copies = list(self._duplicates(files))
+        copies = list(self._duplicates(files, beside))
         told = {finding.file for finding in copies}
-        found = [*self._alone(files, told), *copies, *self._orphans(files, beside), *self._meanings(files, told)]
+        orphans = (finding for finding in self._orphans(files, beside) if finding.file not in told)
+        found = [*self._alone(files, told), *copies, *orphans, *self._meanings(files, told)]
         found = [self._with_command(finding, restorable) for finding in found]
         return sorted(found, key=lambda finding: (finding.file, finding.level, finding.kind))
 
@@ -171,9 +175,7 @@ class Verifier:
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
         command = self._command("harness rekey", file.place)
-        # What has no such mapping is of a generation whose requests were rewritten after they had named their files.
-        is_rewritten = rule is Naming.ANSWER and "id_normalization_mapping" not in document
-        if rule in (Naming.NONE, Naming.ANSWER) and not is_rewritten:
+        if rule is Naming.NONE:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
@@ -192,36 +194,49 @@ class Verifier:
 
     # All files together.
 
-    def _duplicates(self, files: Sequence[Checked]) -> Iterator[Finding]:
+    def _duplicates(self, files: Sequence[Checked], beside: Collection[str]) -> Iterator[Finding]:
         """Files that hold what another holds, or that ask what another of the same number in its sequence asks."""
         groups: dict[str, list[Checked]] = defaultdict(list)
         for checked in files:
             # What is no exchange over HTTP has no key; it may be there twice all the same.
             if checked.key or checked.content:
                 groups[checked.key or checked.content].append(checked)
+        twins: dict[str, tuple[Checked, Checked]] = {}
         for group in groups.values():
             seen: list[Checked] = []
             for checked in sorted(group, key=_best_name):
-                twins = [other for other in seen if _same_place(other, checked)]
-                if twins:
+                others = [other for other in seen if _is_one_too_many(other, checked)]
+                if others:
                     # One that holds the very same says more than one that answers the same request.
-                    yield self._copy(checked, min(twins, key=lambda twin: twin.content != checked.content))
+                    twin = min(others, key=lambda other: other.content != checked.content)
+                    twins[checked.file.name] = checked, twin
                 seen.append(checked)
+        staying = ({checked.file.name for checked in files} | set(beside)) - twins.keys()
+        for checked, twin in twins.values():
+            yield self._copy(checked, twin, staying)
 
-    def _copy(self, checked: Checked, twin: Checked) -> Finding:
+    def _copy(self, checked: Checked, twin: Checked, staying: Collection[str]) -> Finding:
         place, same = checked.file.place, checked.content == twin.content
         said = "holds the same as" if same else "answers the same request as"
+        which = f", to the id of its answer, {checked.own_id}" if _sequence(checked) == _sequence(twin) else ""
         # Folders may be sets of their own, each with its tests: nothing is taken from one for being in another.
         is_beside = _folder(checked) == _folder(twin) or checked.file.is_link
-        # Older recordings of several folders were never one set.
-        is_of_old = (not same or _base(checked.file) == _base(twin.file)) and _base(checked.file) != checked.key
+        # Each such set asks its own server what it has; and older recordings of several folders were never one set.
+        is_of_another = checked.is_of_server or (not same and _base(checked.file) != checked.key)
+        base, number = parse_stem(checked.file.name)
+        after = recording_name(base, number + 1)
+        # Past its last answer a sequence gives that again: without a copy of it nothing is lost.
+        is_last = after not in staying
+        command = self._command("rm", place)
+        if not is_last:
+            command += " && " + self._command("harness rekey", f"{after}.json")
         return Finding(
             place,
             Kind.DUPLICATE,
-            f"{said} {twin.file.place}",
-            self._command("rm", place),
-            Mend.REMOVE if same and is_beside else Mend.NOTHING,
-            Level.NOTE if is_of_old and not is_beside else Level.FINDING,
+            f"{said} {twin.file.place}{which}",
+            command,
+            Mend.REMOVE if same and is_beside and is_last else Mend.NOTHING,
+            Level.NOTE if is_of_another and not is_beside else Level.FINDING,
         )
 
     def _orphans(self, files: Sequence[Checked], beside: Collection[str]) -> Iterator[Finding]:
@@ -296,23 +311,30 @@ def _without_room(finding: Finding, twin: Checked) -> Finding:
     return replace(finding, message=said, command="", is_lost=True)
 
 
-def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str]:
+def _is_of_server(request: Request) -> bool:
+    """Whether nothing is asked but what a server has: its models, those that it runs."""
+    return request.method == "GET" and not request.body and request.scope is None
+
+
+def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str, int]:
     """Files named by their key first, then those that an older rule names: the other ones are the copies.
 
-    A link is never what stays: what it leads to would be gone.
+    A link is never what stays: what it leads to would be gone. Of a sequence the first answers stay.
     """
     is_word = not _DIGEST.fullmatch(_base(checked.file))
-    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, checked.file.place
+    sequence, number = parse_stem(checked.file.name)
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, sequence, number
 
 
-def _same_place(one: Checked, other: Checked) -> bool:
-    """Whether two files of one key are one too many: not the answers of one sequence, in one folder."""
-    if one.content == other.content and _folder_and_base(one) != _folder_and_base(other):
-        return True
-    both = one.file, other.file
-    named = [parse_stem(file.name.rpartition("/")[2]) for file in both]
-    return named[0] == named[1]
+def _is_one_too_many(one: Checked, other: Checked) -> bool:
+    """Whether of two files of one key there should be but one: they are not two answers of one sequence."""
+    is_same = one.content == other.content
+    if _sequence(one) == _sequence(other):
+        return is_same and bool(one.own_id)
+    names = [parse_stem(file.name.rpartition("/")[2]) for file in (one.file, other.file)]
+    return is_same or names[0] == names[1]
 
 
-def _folder_and_base(checked: Checked) -> str:
+def _sequence(checked: Checked) -> str:
+    """What the files of one sequence share: their folder and their name without its number."""
     return parse_stem(checked.file.name)[0]

@@ -16,7 +16,7 @@ from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.ids import completion_id
 from harness.recording.key import digest, key, recording_name
-from harness.recording.model import Request
+from harness.recording.model import Exchange, Request, Response
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
 from tests.secrets_for_tests import ANYWHERE, IN_CONTEXT, QUERIES, SECRETS
 
@@ -380,6 +380,69 @@ def test_a_copy_in_another_folder_is_found_and_left() -> None:
     assert other.exists()
 
 
+def provided(text: str, number: int = 1, answer: str = "Yes.", **changes: Any) -> Path:
+    """A recording as a provider's answer makes it."""
+    file = write(text, number, answer)
+    document = json.loads(file.read_text("utf-8"))
+    del document["request"]["provider_metadata"]
+    for chunk in document["response"]["body"]:
+        chunk["__data__"] |= changes
+    file.write_text(dumps(document), "utf-8")
+    return file
+
+
+def test_a_copy_in_the_name_of_a_second_answer_is_found_and_removed_where_it_is_the_last() -> None:
+    first, more = provided("Copied"), provided("Copied and more")
+    copies = [first.with_stem(f"{first.stem}-{number}") for number in (2, 3)]
+    middle = more.with_stem(f"{more.stem}-2")
+    for copy in copies:
+        shutil.copy(first, copy)
+    shutil.copy(more, middle)
+    last = provided("Copied and more", 3, "No.")
+    apart = provided("Twice"), provided("Twice", 2, id=f"{completion_id('0' * 12)}-2")
+
+    assert found() == {(str(file), "duplicate") for file in (*copies, middle)}
+    assert {line for line in commands() if "&&" in line} == {f"rm {middle} && harness rekey {last}"}
+    run("verify", "--fix")
+    assert found() == {(str(middle), "duplicate")}
+    middle.unlink()
+    run("rekey", str(last))
+    assert found() == set()
+    assert all(file.exists() for file in (first, more, middle, *apart))
+    assert not last.exists()
+
+
+@pytest.mark.parametrize(
+    ("id", "is_copy"),
+    [
+        ("chatcmpl-BzGzNNfGJkmeuVUYpQRBKi4Eqk9EE", True),
+        ("chatcmpl-0f8fad5b-d9cb-469f-a165-70867728950e", True),
+        ("chatcmpl-123", False),
+        ("chatcmpl-mock", False),
+        ("", False),
+    ],
+)
+def test_a_sequence_may_say_the_same_twice_but_not_by_an_id_that_was_given_once(id: str, is_copy: bool) -> None:
+    file = provided("Twice", id=id)
+    second = Path(shutil.copy(file, file.with_stem(f"{file.stem}-2")))
+    assert found() == ({(str(second), "duplicate")} if is_copy else set())
+
+
+def test_what_was_written_by_hand_may_be_in_a_sequence_twice() -> None:
+    file = write("By hand")
+    shutil.copy(file, file.with_stem(f"{file.stem}-2"))
+    assert found() == set()
+
+
+def test_what_each_folder_asks_its_own_server_is_no_copy_of_another() -> None:
+    for folder, model in (("a", "x"), ("b", "x"), ("c", "y")):
+        listing = to_document(Exchange(Request("GET", "/v1/models", None), Response({"data": [{"id": model}]})))
+        file = Path("recordings", folder, f"{key(Request('GET', '/v1/models', None))}.json")
+        file.parent.mkdir()
+        file.write_text(dumps(listing), "utf-8")
+    assert found() == set()
+
+
 def test_rekey_writes_nothing_over() -> None:
     there, moved = write("There"), write("Moved", answer="Something else.")
     edit(moved, messages=[{"role": "user", "content": "There"}])
@@ -467,8 +530,13 @@ def test_what_was_rewritten_before_names_told_so_is_known_by_its_answer() -> Non
     assert found() == {(str(file), "name")}
 
     del document["id_normalization_mapping"]
+    for marks in ({"tool_call_id": f"toolcall-{name[:8]}-0"}, {"content": "document_id: file-446066738449"}):
+        document["request"]["body"]["messages"] = [{"role": "tool", **marks}]
+        file.write_text(dumps(document), "utf-8")
+        assert found() == set()
+    document["request"]["body"]["messages"] = [{"role": "tool", "tool_call_id": "call_1", "content": "4"}]
     file.write_text(dumps(document), "utf-8")
-    assert found() == set()
+    assert found() == {(str(file), "name")}
 
 
 @pytest.mark.parametrize(
