@@ -312,8 +312,8 @@ def _without_room(finding: Finding, twin: Checked) -> Finding:
 
 
 def _is_of_server(request: Request) -> bool:
-    """Whether nothing is asked but what a server has: its models, those that it runs."""
-    return request.method == "GET" and not request.body and request.scope is None
+    """Whether nothing is asked but what a server has: its models, those that it runs. For OGX any method is POST."""
+    return not request.body and request.scope is None
 
 
 def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str, int]:

@@ -436,8 +436,9 @@ def test_what_was_written_by_hand_may_be_in_a_sequence_twice() -> None:
 
 def test_what_each_folder_asks_its_own_server_is_no_copy_of_another() -> None:
     for folder, model in (("a", "x"), ("b", "x"), ("c", "y")):
-        listing = to_document(Exchange(Request("GET", "/v1/models", None), Response({"data": [{"id": model}]})))
-        file = Path("recordings", folder, f"{key(Request('GET', '/v1/models', None))}.json")
+        request = Request("POST", "/api/ps", {})
+        listing = to_document(Exchange(request, Response({"models": [{"model": model}]})))
+        file = Path("recordings", folder, f"{key(request)}.json")
         file.parent.mkdir()
         file.write_text(dumps(listing), "utf-8")
     assert found() == set()
