@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.errors import NotHttp, RecordingError
+from harness.recording.broken_streams import is_cut_off, stream_faults
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
 from harness.recording.format import Document, dumps, is_dumped, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
-from harness.recording.labels import is_cut_off, wrong_labels
+from harness.recording.labels import wrong_labels
 from harness.recording.mending import in_order, in_step
 from harness.recording.model import Exchange, Json, Request
 from harness.recording.naming import Naming, naming
@@ -64,12 +65,10 @@ class Verifier:
         body, holds = exchange.response.body, key(exchange.request, self.redactor)
         if not secrets and exchange.response.is_streaming and isinstance(body, list):
             secrets = tuple(self._secrets(file, spelled_out(body)))
-        findings = [
-            *self._form(file, document, is_in_form=is_in_form),
-            *self._labels(file, document, endpoint_of(exchange.request.path)),
-            *self._name(file, document, holds),
-            *secrets,
-        ]
+        labels = tuple(self._labels(file, document, endpoint_of(exchange.request.path)))
+        # What has to be restored has no form to be mended.
+        form = () if any(found.is_lost for found in labels) else self._form(file, document, is_in_form=is_in_form)
+        findings = [*form, *labels, *self._name(file, document, holds), *secrets]
         return Checked(
             file,
             tuple(findings),
@@ -164,7 +163,7 @@ class Verifier:
 
     def _labels(self, file: File, document: Document, endpoint: str) -> Iterator[Finding]:
         response = document["response"]
-        for fault in wrong_labels(response, endpoint):
+        for fault in (*wrong_labels(response, endpoint), *stream_faults(response)):
             yield Finding(file.place, Kind.TYPE, fault, is_lost=True)
         if is_cut_off(response, endpoint):
             said = 'a stream without its end, and nothing says that it broke off ("is_broken")'
