@@ -115,10 +115,18 @@ class Verifier:
         verb = "git checkout HEAD --" if finding.file in restorable else "rm"
         return replace(finding, command=self._command(verb, finding.file))
 
-    def left_over(self, place: str) -> Finding:
-        """What a process that was killed while it wrote left behind."""
-        command = self._command("rm", place)
-        return Finding(place, Kind.LEFT_OVER, "the remains of a write that was cut off", command, Mend.REMOVE)
+    def left_over(self, place: str, *, is_under_way: bool) -> Finding:
+        """What a write that was cut off, an editor or a patch left behind."""
+        said, command = "nothing reads it: what is left of a write, or of an edit", self._command("rm", place)
+        if is_under_way:
+            return Finding(place, Kind.LEFT_OVER, f"{said}, unless something is written just now", command)
+        is_ours = place.rpartition("/")[2].startswith(".")
+        return Finding(place, Kind.LEFT_OVER, said, command, Mend.REMOVE if is_ours else Mend.NOTHING)
+
+    def closed(self, place: str) -> Finding:
+        """A folder that may not be looked into."""
+        command = self._command("chmod u+rx", place)
+        return Finding(place, Kind.UNREADABLE, "a folder that may not be looked into", command)
 
     def old(self, place: str, days: int, limit: int, level: Level) -> Finding:
         """A recording that was changed last longer ago than ``limit`` days."""

@@ -29,6 +29,15 @@ def test_rekey_gives_files_the_names_of_what_they_hold() -> None:
     assert found() == set()
 
 
+def test_a_name_in_capitals_is_mended_to_its_last_letter() -> None:
+    file = write("Capitals")
+    loud = file.rename(file.with_name(file.name.upper()))
+    assert found() == {(str(loud), "name")}
+    run("rekey")
+    assert [one.name for one in Path("recordings").iterdir()] == [file.name]
+    assert found() == set()
+
+
 def test_files_that_have_each_others_names_are_exchanged_by_rekey() -> None:
     one, other = write("One"), write("Other")
     before = one.read_bytes(), other.read_bytes()

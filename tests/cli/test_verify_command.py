@@ -87,6 +87,33 @@ def test_what_is_no_readable_file_is_found_with_what_mends_it() -> None:
     assert kept.exists()
 
 
+def test_what_is_left_of_writes_and_edits_is_found_and_removed_where_it_is_ours_and_old() -> None:
+    kept = write("Kept")
+    ours, fresh = (kept.with_name(f".{name}-x1y2.json.tmp") for name in ("old", "new"))
+    theirs = kept.with_name(f"{kept.name}.orig")
+    for file in (ours, fresh, theirs, kept.with_name("README.md")):
+        file.write_text("{", "utf-8")
+    os.utime(ours, (0, 0))
+
+    assert found() == {(str(file), "left over") for file in (ours, fresh, theirs)}
+    assert commands() == {f"rm {file}" for file in (ours, fresh, theirs)}
+    assert found("--fix") == {(str(file), "left over") for file in (fresh, theirs)}
+
+
+def test_a_folder_that_may_not_be_looked_into_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = write("Kept")
+    closed = Path("recordings/chat/closed")
+    (closed / "below").mkdir(parents=True)
+    for folder in (closed, closed / "below"):
+        shutil.copy(kept, folder / "copy.json")
+    # Whoever runs the tests may be allowed everything.
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed" and allowed(path, mode))
+
+    assert found() == {(str(closed), "unreadable")}
+    assert commands() == {f"chmod u+rx {closed}"}
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_what_is_lost_comes_back_from_git_where_git_has_it() -> None:
     committed = write("Committed")
