@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from harness.recording.canonical import CHUNKED, JSON_ENDPOINTS
+from harness.recording.format import label_of
 from harness.recording.model import Json
 from harness.recording.recordable import says_failure
 
@@ -38,7 +39,8 @@ def wrong_labels(response: dict[str, Json], endpoint: str) -> Iterator[str]:
         yield "of a stream's pieces only some have a __type__"
     if fault := _wrong_status(response, endpoint):
         yield fault
-    faults = (_fault(item) for item in (body if isinstance(body, list) else [body]))
+    ours = label_of(endpoint, is_streaming=bool(response.get("is_streaming")))
+    faults = (_fault(item, ours) for item in (body if isinstance(body, list) else [body]))
     yield from dict.fromkeys(fault for fault in faults if fault)
 
 
@@ -63,7 +65,8 @@ def _is_stream(body: list[Json], endpoint: str) -> bool:
     return bool(body) and (endpoint in CHUNKED or all(isinstance(item, str) for item in body))
 
 
-def _fault(item: Json) -> str:
+def _fault(item: Json, ours: str | None) -> str:
+    """What is wrong with a labelled body or piece; ``ours`` is the label that we would write there in any case."""
     if not isinstance(item, dict) or ("__type__" not in item and "__data__" not in item):
         return ""
     if "__data__" not in item or "__type__" not in item:
@@ -80,7 +83,7 @@ def _fault(item: Json) -> str:
     if held and not _is_of_objects(data.get(held)):
         return f"__type__ {label!r} stands on what has no list of {held}"
     said = data.get("object")
-    fitting = _FITTING.get(said) if isinstance(said, str) else None
+    fitting = _FITTING.get(said) if isinstance(said, str) and label != ours else None
     if fitting and label.startswith("openai.types.") and not match[1].endswith((f".{fitting}", f".Parsed{fitting}")):
         return f"__type__ {label!r} stands on a {said}"
     return ""
