@@ -68,10 +68,10 @@ class Verifier:
         labels = tuple(self._labels(file, document, endpoint_of(exchange.request.path)))
         # What has to be restored has no form to be mended.
         form = () if any(found.is_lost for found in labels) else self._form(file, document, is_in_form=is_in_form)
-        findings = [*form, *labels, *self._name(file, document, holds), *secrets]
+        named = _of_one_edit(tuple(form), tuple(self._name(file, document, holds)))
         return Checked(
             file,
-            tuple(findings),
+            (*named, *labels, *secrets),
             exchange.request.scope,
             holds,
             self.canonicalizer.fingerprint(exchange.request),
@@ -143,11 +143,11 @@ class Verifier:
 
     def _form(self, file: File, document: Document, *, is_in_form: bool) -> Iterator[Finding]:
         command = self._command("harness verify --fix", file.place)
-        if not is_in_form:
-            twice = _twice(file.text)
-            if twice:
-                yield Finding(file.place, Kind.FORM, f"the key {twice!r} stands twice in one object", is_lost=True)
-                return
+        # What is in our form has each key once.
+        is_doubtful = not is_in_form or any(name in file.text for name in _NO_NUMBERS)
+        if is_doubtful and (no_json := _twice_or_no_number(file.text)):
+            yield Finding(file.place, Kind.FORM, no_json, is_lost=True)
+        elif not is_in_form:
             yield Finding(file.place, Kind.FORM, "not in the form in which it would be written", command, Mend.REWRITE)
         elif in_order(document) is not document:
             said = "its keys are not in the order in which they would be written"
@@ -192,12 +192,12 @@ class Verifier:
         for text in texts:
             ours += self.redactor.secrets(text)
             others += [kind for scan in self.scanners for kind in scan(text)]
-        for kind in dict.fromkeys(ours):
+        if ours:
             command = self._command("harness verify --fix", file.place)
-            yield Finding(file.place, Kind.SECRET, f"{kind}: revoke it", command, Mend.REWRITE)
-        for kind in dict.fromkeys(others if not ours else ()):
+            yield Finding(file.place, Kind.SECRET, f"{_listed(ours)}: revoke it", command, Mend.REWRITE)
+        elif others:
             command = "add its pattern to [tool.harness.redact] and run harness verify --fix"
-            yield Finding(file.place, Kind.SECRET, f"{kind}: revoke it", command)
+            yield Finding(file.place, Kind.SECRET, f"{_listed(others)}: revoke it", command)
 
     # All files together.
 
@@ -273,6 +273,7 @@ class Verifier:
         return " ".join([verb, *(shlex.quote(folder + place) for place in places)])
 
 
+_NO_NUMBERS = ("NaN", "Infinity")
 _DIGEST = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
 
@@ -287,16 +288,32 @@ def _base(file: File) -> str:
     return parse_stem(file.name)[0].rpartition("/")[2]
 
 
-def _twice(text: str) -> str:
-    """A key that stands twice in one object of a JSON text, of which reading keeps the last; empty for none."""
+def _twice_or_no_number(text: str) -> str:
+    """What Python reads and JSON does not mean: a key that stands twice in one object, ``NaN``; empty for nothing."""
     found: list[str] = []
 
     def count(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        found.extend(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
-        return dict(pairs)
+        read = dict(pairs)
+        if len(read) < len(pairs):
+            twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+            found.append(f"the key {twice!r} stands twice in one object")
+        return read
 
-    json.loads(text, object_pairs_hook=count)
+    json.loads(text, object_pairs_hook=count, parse_constant=lambda name: found.append(f"{name} is no JSON"))
     return found[0] if found else ""
+
+
+def _of_one_edit(form: tuple[Finding, ...], name: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What is wrong with form and name; where both are, whoever edited the request did both."""
+    if not any(found.mend is Mend.REWRITE for found in form) or not any(found.level is Level.FINDING for found in name):
+        return *form, *name
+    (formed,), (named,) = form, name
+    message, command = f"{named.message}; {formed.message}", f"{formed.command} && {named.command}"
+    return (replace(named, message=message, command=command, mend=Mend.REWRITE),)
+
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(kinds))
 
 
 def _is_misnamed(checked: Checked) -> bool:

@@ -184,6 +184,24 @@ def test_a_key_that_stands_twice_is_not_mended_by_forgetting_one() -> None:
     assert file.read_text("utf-8") == text
 
 
+def test_a_number_that_json_does_not_have_is_found() -> None:
+    file = write("Not a number")
+    document = json.loads(file.read_text("utf-8"))
+    document["response"]["body"][0]["__data__"]["note"] = float("nan")
+    file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    assert found("--fix") == {(str(file), "form")}
+
+
+def test_an_edit_that_changes_the_model_is_told_once_and_mended_by_its_command() -> None:
+    file = write("Another model")
+    edit(file, model="another")
+    assert found() == {(str(file), "name")}
+    assert commands() == {f"harness verify --fix {file} && harness rekey {file}"}
+    assert found("--fix") == {(str(file), "name")}
+    assert run("rekey", str(file)).exit_code == 0
+    assert found() == set()
+
+
 @pytest.mark.slow
 def test_secrets_of_every_kind_are_found_however_deep_and_mended() -> None:
     texts = [("It is ", text) for text in ANYWHERE]
