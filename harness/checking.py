@@ -13,7 +13,7 @@ from harness.recording.redact import Redactor
 from harness.recording.rekey import Renaming, renamings
 from harness.recording.verify import Verifier
 from harness.stores.history import commit_times, restorable
-from harness.stores.housekeeping import places, read, remains, remove, rewrite
+from harness.stores.housekeeping import closed, places, read, remains, remove, rewrite
 
 _DAY = 24 * 3600
 
@@ -75,7 +75,8 @@ def findings_of(target: Target, make: Callable[[], Verifier], ages: Sequence[Age
     is_any_lost = any(finding.is_lost for one in checked for finding in one.findings)
     found = verifier.together(checked, beside, restorable(root) if is_any_lost else ())
     if target.is_whole:
-        found += [verifier.left_over(place) for place in remains(root)]
+        found += [verifier.left_over(one.place, is_under_way=one.is_under_way) for one in remains(root)]
+        found += [verifier.closed(place) for place in closed(root)]
     found += _old(verifier, target, ages)
     return [replace(finding, file=target.shown + finding.file) for finding in found]
 

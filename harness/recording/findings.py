@@ -71,7 +71,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is known of a file after a look at it alone; ``content`` is the digest of all that it holds."""
+    """What is known of a file after a look at it alone.
+
+    ``content`` is the digest of all that it holds, ``own_id`` an id that no second answer to its request has.
+    ``is_of_server``: it asks nothing but what a server has.
+    """
 
     file: File
     findings: tuple[Finding, ...] = ()
@@ -79,3 +83,5 @@ class Checked:
     key: str = ""
     fingerprint: str = ""
     content: str = ""
+    own_id: str = ""
+    is_of_server: bool = False

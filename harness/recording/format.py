@@ -261,6 +261,11 @@ def _is_local(host: str) -> bool:
     return True
 
 
+def label_of(endpoint: str, *, is_streaming: bool) -> str | None:
+    """The label of a new recording's body, whatever an upstream says that it is; None for one that gets none."""
+    return _TYPES.get((endpoint, is_streaming))
+
+
 def _beside(response: Response) -> dict[str, Json]:
     """The optional keys that stand beside a body."""
     beside = {
@@ -281,7 +286,7 @@ def _written_response(endpoint: str, response: Response) -> dict[str, Json]:
         others = {name: value for name, value in response.body.items() if name != "data"}
         envelope = {} if others == {"object": "list"} else {"envelope": others}
         return {**status, "body": models, "is_streaming": False, **envelope}
-    label = _TYPES.get((endpoint, response.is_streaming))
+    label = label_of(endpoint, is_streaming=response.is_streaming)
     body = response.body
     if label is not None:
         body = (

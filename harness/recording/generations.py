@@ -27,6 +27,9 @@ _SEARCHES = (
     (re.compile(rf"document_id:\s*{_UUID}"), "document_id: __NORMALIZED__"),
     (re.compile(rf"<\|{_UUID}\|>"), "<|__NORMALIZED__|>"),
 )
+_FOUND = "document_id: file-"
+_OF_CALLS = 8
+"""How many digits of a name are in the ids of calls."""
 _Patterns = tuple[tuple[re.Pattern[str], str], ...]
 
 _SHARED = ("/models", "/info")
@@ -64,6 +67,21 @@ def untested_digests(document: Document) -> Iterator[str]:
     for hashed in _hashed(document):
         if "test_id" not in hashed:
             yield digest(hashed)
+
+
+def is_rewritten(name: str, document: Document) -> bool:
+    """Whether a request may have been rewritten after it named its file ``name``, in a generation that did so.
+
+    Ids of calls were made of the file's name; what a file search had found got other ids. Later files tell their
+    generation by their mapping of ids.
+    """
+    if "id_normalization_mapping" in document:
+        return False
+    body = document["request"].get("body")
+    messages = body.get("messages") if isinstance(body, dict) else None
+    quoted = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    of_tools = json.dumps([one for one in quoted if one.get("role") == "tool"])
+    return f'"toolcall-{name[:_OF_CALLS]}-' in of_tools or _FOUND in of_tools
 
 
 def _hashed(document: Document) -> Iterator[dict[str, Json]]:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from harness.recording.canonical import CHUNKED
+from harness.recording.canonical import CHUNKED, JSON_ENDPOINTS
+from harness.recording.format import label_of
 from harness.recording.model import Json
-from harness.recording.streams import choices_of
+from harness.recording.recordable import says_failure
 
 _CLASS = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?:\[.*\])?")
 """A class, by its full name; one with a parameter has it in brackets behind."""
@@ -21,6 +22,7 @@ _FITTING = {
     "model": "Model",
 }
 """The class of OpenAI's that each ``object`` is."""
+_FIRST_STATUS, _ERROR, _LAST_STATUS = 100, 400, 599
 _LISTS = {"ChatCompletion": "choices", "ChatCompletionChunk": "choices", "CreateEmbeddingResponse": "data"}
 """The list of objects that a class of OpenAI's cannot do without."""
 
@@ -35,8 +37,27 @@ def wrong_labels(response: dict[str, Json], endpoint: str) -> Iterator[str]:
     labelled = [isinstance(item, dict) and "__type__" in item for item in (body if isinstance(body, list) else [])]
     if any(labelled) and not all(labelled):
         yield "of a stream's pieces only some have a __type__"
-    faults = (_fault(item) for item in (body if isinstance(body, list) else [body]))
+    if fault := _wrong_status(response, endpoint):
+        yield fault
+    ours = label_of(endpoint, is_streaming=bool(response.get("is_streaming")))
+    faults = (_fault(item, ours) for item in (body if isinstance(body, list) else [body]))
     yield from dict.fromkeys(fault for fault in faults if fault)
+
+
+def _wrong_status(response: dict[str, Json], endpoint: str) -> str:
+    """Whether an error says that it is an answer, or an answer that it is an error."""
+    status, body = response.get("status", 200), response.get("body")
+    if not isinstance(status, int) or not _FIRST_STATUS <= status <= _LAST_STATUS:
+        return f"{status!r} is not an HTTP status"
+    if response.get("is_exception"):
+        return "" if body is None else '"is_exception" says that an answer is an error'
+    first = body[0] if isinstance(body, list) and body else body
+    data = first.get("__data__", first) if isinstance(first, dict) else None
+    if status >= _ERROR and isinstance(data, dict) and data.get("choices"):
+        return f"status {status} stands on an answer"
+    if status < _ERROR and endpoint in JSON_ENDPOINTS and says_failure(data):
+        return f"status {status} stands on an error"
+    return ""
 
 
 def _is_stream(body: list[Json], endpoint: str) -> bool:
@@ -44,25 +65,8 @@ def _is_stream(body: list[Json], endpoint: str) -> bool:
     return bool(body) and (endpoint in CHUNKED or all(isinstance(item, str) for item in body))
 
 
-def is_cut_off(response: dict[str, Json], endpoint: str) -> bool:
-    """Whether a stream's end is missing, of which nothing says that it broke off.
-
-    Of chunks that is a finish reason, of Anthropic's events the last one.
-    """
-    body = response.get("body")
-    if not (response.get("is_streaming") and isinstance(body, list)) or response.get("is_broken"):
-        return False
-    if body and all(isinstance(item, str) for item in body):
-        text = "".join(body)
-        return '"message_start"' in text and '"message_stop"' not in text and '"error"' not in text
-    chunks = [item.get("__data__", item) for item in body if isinstance(item, dict)]
-    whole = [chunk for chunk in chunks if isinstance(chunk, dict)]
-    if endpoint not in CHUNKED or len(whole) < len(body) or any(chunk.get("error") for chunk in whole):
-        return False
-    return not any(choice.get("finish_reason") for chunk in whole for choice in choices_of(chunk))
-
-
-def _fault(item: Json) -> str:
+def _fault(item: Json, ours: str | None) -> str:
+    """What is wrong with a labelled body or piece; ``ours`` is the label that we would write there in any case."""
     if not isinstance(item, dict) or ("__type__" not in item and "__data__" not in item):
         return ""
     if "__data__" not in item or "__type__" not in item:
@@ -79,7 +83,7 @@ def _fault(item: Json) -> str:
     if held and not _is_of_objects(data.get(held)):
         return f"__type__ {label!r} stands on what has no list of {held}"
     said = data.get("object")
-    fitting = _FITTING.get(said) if isinstance(said, str) else None
+    fitting = _FITTING.get(said) if isinstance(said, str) and label != ours else None
     if fitting and label.startswith("openai.types.") and not match[1].endswith((f".{fitting}", f".Parsed{fitting}")):
         return f"__type__ {label!r} stands on a {said}"
     return ""

@@ -4,7 +4,7 @@ import re
 from enum import Enum
 
 from harness.recording.format import Document
-from harness.recording.generations import digests, untested_digests
+from harness.recording.generations import digests, is_rewritten, untested_digests
 from harness.recording.ids import completion_id
 from harness.recording.model import Json
 
@@ -22,7 +22,7 @@ class Naming(Enum):
     KEY = "the key"
     OLDER = "an older rule"
     UNTOLD = "an older rule, if for a test that it does not tell"
-    ANSWER = "its answer alone"
+    ANSWER = "its answer alone, if its request was rewritten since"
     NONE = "no rule"
 
 
@@ -47,7 +47,8 @@ def naming(base: str, document: Document, key: str = "") -> Naming:
         return Naming.OLDER
     if _is_of_untold_test(base, document):
         return Naming.UNTOLD
-    return Naming.ANSWER if _ids(document) == {completion_id(name)} else Naming.NONE
+    is_answers = completion_ids(document) == {completion_id(name)}
+    return Naming.ANSWER if is_answers and is_rewritten(name, document) else Naming.NONE
 
 
 def _is_of_untold_test(base: str, document: Document) -> bool:
@@ -59,10 +60,10 @@ def _is_of_untold_test(base: str, document: Document) -> bool:
     is_digest = _DIGEST.fullmatch(base) and not _REPEATED.search(base) and len(set(base)) >= _FEWEST_DIGITS
     if not is_digest or not {"test_id", "id_normalization_mapping"}.isdisjoint(document):
         return False
-    return _ids(document) <= {completion_id(one) for one in untested_digests(document)}
+    return completion_ids(document) <= {completion_id(one) for one in untested_digests(document)}
 
 
-def _ids(document: Document) -> set[str]:
+def completion_ids(document: Document) -> set[str]:
     """The ids of the completion, or of its chunks."""
     body = document["response"].get("body")
     return {_id_of(item) for item in (body if isinstance(body, list) else [body])} - {""}

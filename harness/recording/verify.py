@@ -13,14 +13,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.errors import NotHttp, RecordingError
+from harness.recording.broken_streams import is_cut_off, stream_faults
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
 from harness.recording.format import Document, dumps, is_dumped, loads, to_exchange
 from harness.recording.key import digest, key, parse_stem, recording_name
-from harness.recording.labels import is_cut_off, wrong_labels
+from harness.recording.labels import wrong_labels
 from harness.recording.mending import in_order, in_step
-from harness.recording.model import Exchange, Json
+from harness.recording.model import Exchange, Json, Request
 from harness.recording.naming import Naming, naming
+from harness.recording.own_id import own_id
 from harness.recording.pieces import spelled_out
 from harness.recording.redact import Redactor
 
@@ -63,19 +65,19 @@ class Verifier:
         body, holds = exchange.response.body, key(exchange.request, self.redactor)
         if not secrets and exchange.response.is_streaming and isinstance(body, list):
             secrets = tuple(self._secrets(file, spelled_out(body)))
-        findings = [
-            *self._form(file, document, is_in_form=is_in_form),
-            *self._labels(file, document, endpoint_of(exchange.request.path)),
-            *self._name(file, document, holds),
-            *secrets,
-        ]
+        labels = tuple(self._labels(file, document, endpoint_of(exchange.request.path)))
+        # What has to be restored has no form to be mended.
+        form = () if any(found.is_lost for found in labels) else self._form(file, document, is_in_form=is_in_form)
+        named = _of_one_edit(tuple(form), tuple(self._name(file, document, holds)))
         return Checked(
             file,
-            tuple(findings),
+            (*named, *labels, *secrets),
             exchange.request.scope,
             holds,
             self.canonicalizer.fingerprint(exchange.request),
             digest(document),
+            own_id(document, _base(file)),
+            is_of_server=_is_of_server(exchange.request),
         )
 
     def together(
@@ -86,9 +88,10 @@ class Verifier:
         ``beside`` are names of recordings in the same directory that were not looked at: they count as there.
         ``restorable`` are the places of files that version control has otherwise.
         """
-        copies = list(self._duplicates(files))
+        copies = list(self._duplicates(files, beside))
         told = {finding.file for finding in copies}
-        found = [*self._alone(files, told), *copies, *self._orphans(files, beside), *self._meanings(files, told)]
+        orphans = (finding for finding in self._orphans(files, beside) if finding.file not in told)
+        found = [*self._alone(files, told), *copies, *orphans, *self._meanings(files, told)]
         found = [self._with_command(finding, restorable) for finding in found]
         return sorted(found, key=lambda finding: (finding.file, finding.level, finding.kind))
 
@@ -112,10 +115,18 @@ class Verifier:
         verb = "git checkout HEAD --" if finding.file in restorable else "rm"
         return replace(finding, command=self._command(verb, finding.file))
 
-    def left_over(self, place: str) -> Finding:
-        """What a process that was killed while it wrote left behind."""
-        command = self._command("rm", place)
-        return Finding(place, Kind.LEFT_OVER, "the remains of a write that was cut off", command, Mend.REMOVE)
+    def left_over(self, place: str, *, is_under_way: bool) -> Finding:
+        """What a write that was cut off, an editor or a patch left behind."""
+        said, command = "nothing reads it: what is left of a write, or of an edit", self._command("rm", place)
+        if is_under_way:
+            return Finding(place, Kind.LEFT_OVER, f"{said}, unless something is written just now", command)
+        is_ours = place.rpartition("/")[2].startswith(".")
+        return Finding(place, Kind.LEFT_OVER, said, command, Mend.REMOVE if is_ours else Mend.NOTHING)
+
+    def closed(self, place: str) -> Finding:
+        """A folder that may not be looked into."""
+        command = self._command("chmod u+rx", place)
+        return Finding(place, Kind.UNREADABLE, "a folder that may not be looked into", command)
 
     def old(self, place: str, days: int, limit: int, level: Level) -> Finding:
         """A recording that was changed last longer ago than ``limit`` days."""
@@ -132,11 +143,11 @@ class Verifier:
 
     def _form(self, file: File, document: Document, *, is_in_form: bool) -> Iterator[Finding]:
         command = self._command("harness verify --fix", file.place)
-        if not is_in_form:
-            twice = _twice(file.text)
-            if twice:
-                yield Finding(file.place, Kind.FORM, f"the key {twice!r} stands twice in one object", is_lost=True)
-                return
+        # What is in our form has each key once.
+        is_doubtful = not is_in_form or any(name in file.text for name in _NO_NUMBERS)
+        if is_doubtful and (no_json := _twice_or_no_number(file.text)):
+            yield Finding(file.place, Kind.FORM, no_json, is_lost=True)
+        elif not is_in_form:
             yield Finding(file.place, Kind.FORM, "not in the form in which it would be written", command, Mend.REWRITE)
         elif in_order(document) is not document:
             said = "its keys are not in the order in which they would be written"
@@ -160,7 +171,7 @@ class Verifier:
 
     def _labels(self, file: File, document: Document, endpoint: str) -> Iterator[Finding]:
         response = document["response"]
-        for fault in wrong_labels(response, endpoint):
+        for fault in (*wrong_labels(response, endpoint), *stream_faults(response)):
             yield Finding(file.place, Kind.TYPE, fault, is_lost=True)
         if is_cut_off(response, endpoint):
             said = 'a stream without its end, and nothing says that it broke off ("is_broken")'
@@ -171,9 +182,7 @@ class Verifier:
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
         command = self._command("harness rekey", file.place)
-        # What has no such mapping is of a generation whose requests were rewritten after they had named their files.
-        is_rewritten = rule is Naming.ANSWER and "id_normalization_mapping" not in document
-        if rule in (Naming.NONE, Naming.ANSWER) and not is_rewritten:
+        if rule is Naming.NONE:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
@@ -183,45 +192,58 @@ class Verifier:
         for text in texts:
             ours += self.redactor.secrets(text)
             others += [kind for scan in self.scanners for kind in scan(text)]
-        for kind in dict.fromkeys(ours):
+        if ours:
             command = self._command("harness verify --fix", file.place)
-            yield Finding(file.place, Kind.SECRET, f"{kind}: revoke it", command, Mend.REWRITE)
-        for kind in dict.fromkeys(others if not ours else ()):
+            yield Finding(file.place, Kind.SECRET, f"{_listed(ours)}: revoke it", command, Mend.REWRITE)
+        elif others:
             command = "add its pattern to [tool.harness.redact] and run harness verify --fix"
-            yield Finding(file.place, Kind.SECRET, f"{kind}: revoke it", command)
+            yield Finding(file.place, Kind.SECRET, f"{_listed(others)}: revoke it", command)
 
     # All files together.
 
-    def _duplicates(self, files: Sequence[Checked]) -> Iterator[Finding]:
+    def _duplicates(self, files: Sequence[Checked], beside: Collection[str]) -> Iterator[Finding]:
         """Files that hold what another holds, or that ask what another of the same number in its sequence asks."""
         groups: dict[str, list[Checked]] = defaultdict(list)
         for checked in files:
             # What is no exchange over HTTP has no key; it may be there twice all the same.
             if checked.key or checked.content:
                 groups[checked.key or checked.content].append(checked)
+        twins: dict[str, tuple[Checked, Checked]] = {}
         for group in groups.values():
             seen: list[Checked] = []
             for checked in sorted(group, key=_best_name):
-                twins = [other for other in seen if _same_place(other, checked)]
-                if twins:
+                others = [other for other in seen if _is_one_too_many(other, checked)]
+                if others:
                     # One that holds the very same says more than one that answers the same request.
-                    yield self._copy(checked, min(twins, key=lambda twin: twin.content != checked.content))
+                    twin = min(others, key=lambda other: other.content != checked.content)
+                    twins[checked.file.name] = checked, twin
                 seen.append(checked)
+        staying = ({checked.file.name for checked in files} | set(beside)) - twins.keys()
+        for checked, twin in twins.values():
+            yield self._copy(checked, twin, staying)
 
-    def _copy(self, checked: Checked, twin: Checked) -> Finding:
+    def _copy(self, checked: Checked, twin: Checked, staying: Collection[str]) -> Finding:
         place, same = checked.file.place, checked.content == twin.content
         said = "holds the same as" if same else "answers the same request as"
+        which = f", to the id of its answer, {checked.own_id}" if _sequence(checked) == _sequence(twin) else ""
         # Folders may be sets of their own, each with its tests: nothing is taken from one for being in another.
         is_beside = _folder(checked) == _folder(twin) or checked.file.is_link
-        # Older recordings of several folders were never one set.
-        is_of_old = (not same or _base(checked.file) == _base(twin.file)) and _base(checked.file) != checked.key
+        # Each such set asks its own server what it has; and older recordings of several folders were never one set.
+        is_of_another = checked.is_of_server or (not same and _base(checked.file) != checked.key)
+        base, number = parse_stem(checked.file.name)
+        after = recording_name(base, number + 1)
+        # Past its last answer a sequence gives that again: without a copy of it nothing is lost.
+        is_last = after not in staying
+        command = self._command("rm", place)
+        if not is_last:
+            command += " && " + self._command("harness rekey", f"{after}.json")
         return Finding(
             place,
             Kind.DUPLICATE,
-            f"{said} {twin.file.place}",
-            self._command("rm", place),
-            Mend.REMOVE if same and is_beside else Mend.NOTHING,
-            Level.NOTE if is_of_old and not is_beside else Level.FINDING,
+            f"{said} {twin.file.place}{which}",
+            command,
+            Mend.REMOVE if same and is_beside and is_last else Mend.NOTHING,
+            Level.NOTE if is_of_another and not is_beside else Level.FINDING,
         )
 
     def _orphans(self, files: Sequence[Checked], beside: Collection[str]) -> Iterator[Finding]:
@@ -251,6 +273,7 @@ class Verifier:
         return " ".join([verb, *(shlex.quote(folder + place) for place in places)])
 
 
+_NO_NUMBERS = ("NaN", "Infinity")
 _DIGEST = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
 _AGAIN = "HARNESS_MODE=record OPENAI_API_KEY=… pytest"
 
@@ -265,16 +288,32 @@ def _base(file: File) -> str:
     return parse_stem(file.name)[0].rpartition("/")[2]
 
 
-def _twice(text: str) -> str:
-    """A key that stands twice in one object of a JSON text, of which reading keeps the last; empty for none."""
+def _twice_or_no_number(text: str) -> str:
+    """What Python reads and JSON does not mean: a key that stands twice in one object, ``NaN``; empty for nothing."""
     found: list[str] = []
 
     def count(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        found.extend(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
-        return dict(pairs)
+        read = dict(pairs)
+        if len(read) < len(pairs):
+            twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+            found.append(f"the key {twice!r} stands twice in one object")
+        return read
 
-    json.loads(text, object_pairs_hook=count)
+    json.loads(text, object_pairs_hook=count, parse_constant=lambda name: found.append(f"{name} is no JSON"))
     return found[0] if found else ""
+
+
+def _of_one_edit(form: tuple[Finding, ...], name: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What is wrong with form and name; where both are, whoever edited the request did both."""
+    if not any(found.mend is Mend.REWRITE for found in form) or not any(found.level is Level.FINDING for found in name):
+        return *form, *name
+    (formed,), (named,) = form, name
+    message, command = f"{named.message}; {formed.message}", f"{formed.command} && {named.command}"
+    return (replace(named, message=message, command=command, mend=Mend.REWRITE),)
+
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(kinds))
 
 
 def _is_misnamed(checked: Checked) -> bool:
@@ -296,23 +335,30 @@ def _without_room(finding: Finding, twin: Checked) -> Finding:
     return replace(finding, message=said, command="", is_lost=True)
 
 
-def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str]:
+def _is_of_server(request: Request) -> bool:
+    """Whether nothing is asked but what a server has: its models, those that it runs. For OGX any method is POST."""
+    return not request.body and request.scope is None
+
+
+def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str, int]:
     """Files named by their key first, then those that an older rule names: the other ones are the copies.
 
-    A link is never what stays: what it leads to would be gone.
+    A link is never what stays: what it leads to would be gone. Of a sequence the first answers stay.
     """
     is_word = not _DIGEST.fullmatch(_base(checked.file))
-    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, checked.file.place
+    sequence, number = parse_stem(checked.file.name)
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, sequence, number
 
 
-def _same_place(one: Checked, other: Checked) -> bool:
-    """Whether two files of one key are one too many: not the answers of one sequence, in one folder."""
-    if one.content == other.content and _folder_and_base(one) != _folder_and_base(other):
-        return True
-    both = one.file, other.file
-    named = [parse_stem(file.name.rpartition("/")[2]) for file in both]
-    return named[0] == named[1]
+def _is_one_too_many(one: Checked, other: Checked) -> bool:
+    """Whether of two files of one key there should be but one: they are not two answers of one sequence."""
+    is_same = one.content == other.content
+    if _sequence(one) == _sequence(other):
+        return is_same and bool(one.own_id)
+    names = [parse_stem(file.name.rpartition("/")[2]) for file in (one.file, other.file)]
+    return is_same or names[0] == names[1]
 
 
-def _folder_and_base(checked: Checked) -> str:
+def _sequence(checked: Checked) -> str:
+    """What the files of one sequence share: their folder and their name without its number."""
     return parse_stem(checked.file.name)[0]

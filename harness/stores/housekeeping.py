@@ -1,8 +1,10 @@
 """Recordings as files, for commands that keep them in order: read, mended, renamed, removed."""
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import RecordingError
@@ -13,19 +15,42 @@ from harness.recording.mending import mended
 from harness.recording.naming import Naming, naming
 from harness.recording.redact import Redactor
 from harness.recording.rekey import Renaming
-from harness.stores.files import STALE_SECONDS, write_whole
+from harness.stores.files import STALE_SECONDS, state_of, write_whole
 
+_OURS = re.compile(r"\..*\.json\.tmp")
+_OTHERS = re.compile(r".*\.json(?:~|\.(?:tmp|temp|part|partial|crdownload|bak|backup|old|orig|rej|save|sw[nop]))")
+"""What is written in place of a recording for a while: by us, by editors, patches and downloads."""
 _NO_TESTS = ("recordings", "node_modules", "__pycache__", "site-packages")
 
 
 def places(root: Path) -> list[str]:
-    """What is called a JSON file in and below a directory, in order; what is hidden is passed over."""
+    """What is called a JSON file in and below a directory, in order; what is hidden or closed is passed over."""
     found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(folder).relative_to(root)
-        found += [(inside / name).as_posix() for name in (*folders, *files) if _is_recording_name(name)]
+    for folder, folders, files in _walk(root):
+        found += [folder + name for name in (*folders, *files) if _is_recording_name(name)]
     return sorted(found)
+
+
+def closed(root: Path) -> list[str]:
+    """The folders that may not be looked into, below a directory or that itself (``.``)."""
+    if not _is_open(root):
+        return ["."]
+    return sorted(
+        folder + name for folder, folders, _ in _walk(root) for name in folders if not _is_open(root / folder / name)
+    )
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Each folder that is open, as it stands before the names in it, with the names of its folders and of its files."""
+    for path, folders, files in os.walk(root):
+        inside = Path(path).relative_to(root).as_posix()
+        seen = [name for name in folders if not name.startswith(".")]
+        yield "" if inside == "." else f"{inside}/", seen, files
+        folders[:] = sorted(name for name in seen if _is_open(Path(path, name)))
+
+
+def _is_open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def folders_of_tests(root: Path) -> list[Path]:
@@ -45,14 +70,28 @@ def folders_of_tests(root: Path) -> list[Path]:
 
 
 def _is_recording_name(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(".")
+    # In capitals it is one to its owner, if to no look-up: it is found to be misnamed.
+    return name.lower().endswith(".json") and not name.startswith(".")
 
 
-def remains(root: Path) -> list[str]:
-    """Temporary files that killed processes left in and below a directory."""
-    old = time.time() - STALE_SECONDS
-    found = (path for path in sorted(root.rglob(".*.json.tmp")) if path.is_file() and path.stat().st_mtime < old)
-    return [path.relative_to(root).as_posix() for path in found]
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """A file that nothing reads. ``is_under_way``: it may be of a write that is not over."""
+
+    place: str
+    is_under_way: bool
+
+
+def remains(root: Path) -> list[Remains]:
+    """What killed processes and other tools left in and below a directory beside recordings."""
+    old, found = time.time() - STALE_SECONDS, []
+    for folder, _, files in _walk(root):
+        for name in files:
+            is_ours = bool(_OURS.fullmatch(name))
+            if is_ours or _OTHERS.fullmatch(name):
+                is_young = is_ours and (state_of(root / folder / name) or (0,))[0] > old * 1e9
+                found.append(Remains(folder + name, is_young))
+    return sorted(found, key=lambda one: one.place)
 
 
 def read(root: Path, names: Iterable[str]) -> Iterator[File]:

@@ -1,4 +1,4 @@
-"""``harness verify`` and ``harness rekey``: exactly the faults that were planted, each with what mends it."""
+"""``harness verify``: exactly the faults that were planted, each with what mends it."""
 
 import json
 import os
@@ -8,49 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from harness.cli.main import cli
 from harness.errors import RecordingError
 from harness.recording.author import author
 from harness.recording.format import dumps, to_document
 from harness.recording.ids import completion_id
-from harness.recording.key import digest, key, recording_name
-from harness.recording.model import Request
+from harness.recording.key import digest, key
+from harness.recording.model import Exchange, Request, Response
+from tests.cli.kept import commands, edit, found, run, write
+from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
 from tests.secrets_for_tests import ANYWHERE, IN_CONTEXT, QUERIES, SECRETS
 
 DAY = 24 * 3600
-
-
-@pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("HARNESS_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
-    Path("recordings").mkdir()
-
-
-def write(text: str, number: int = 1, answer: str = "Yes.", scope: str | None = "t") -> Path:
-    """A recording in order; its file."""
-    body = {"model": "m", "messages": [{"role": "user", "content": text}], "stream": True}
-    request = Request("POST", "/v1/chat/completions", body, scope)
-    file = Path(f"recordings/{recording_name(key(request), number)}.json")
-    file.write_text(dumps(to_document(author(request, answer))), "utf-8")
-    return file
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, arguments, catch_exceptions=False)
-
-
-def found(*arguments: str) -> set[tuple[str, str]]:
-    """The findings as (file, kind); the exit code says the same."""
-    done = run("verify", "--json", *arguments)
-    findings = json.loads(done.output)["findings"]
-    assert done.exit_code == (1 if findings else 0)
-    assert all(finding["message"] and finding["command"] for finding in findings)
-    return {(finding["file"], finding["kind"]) for finding in findings}
 
 
 def git(*arguments: str, when: str = "2020-01-01T00:00:00Z") -> None:
@@ -59,12 +29,6 @@ def git(*arguments: str, when: str = "2020-01-01T00:00:00Z") -> None:
     subprocess.run(
         [str(shutil.which("git")), *arguments], check=True, capture_output=True, env={**os.environ, **who, **dates}
     )
-
-
-def edit(file: Path, **request: Any) -> None:
-    document = json.loads(file.read_text("utf-8"))
-    document["request"]["body"].update(request)
-    file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def test_each_fault_is_found_once_and_nothing_else() -> None:
@@ -123,8 +87,31 @@ def test_what_is_no_readable_file_is_found_with_what_mends_it() -> None:
     assert kept.exists()
 
 
-def commands() -> set[str]:
-    return {finding["command"] for finding in json.loads(run("verify", "--json").output)["findings"]}
+def test_what_is_left_of_writes_and_edits_is_found_and_removed_where_it_is_ours_and_old() -> None:
+    kept = write("Kept")
+    ours, fresh = (kept.with_name(f".{name}-x1y2.json.tmp") for name in ("old", "new"))
+    theirs = kept.with_name(f"{kept.name}.orig")
+    for file in (ours, fresh, theirs, kept.with_name("README.md")):
+        file.write_text("{", "utf-8")
+    os.utime(ours, (0, 0))
+
+    assert found() == {(str(file), "left over") for file in (ours, fresh, theirs)}
+    assert commands() == {f"rm {file}" for file in (ours, fresh, theirs)}
+    assert found("--fix") == {(str(file), "left over") for file in (fresh, theirs)}
+
+
+def test_a_folder_that_may_not_be_looked_into_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = write("Kept")
+    closed = Path("recordings/chat/closed")
+    (closed / "below").mkdir(parents=True)
+    for folder in (closed, closed / "below"):
+        shutil.copy(kept, folder / "copy.json")
+    # Whoever runs the tests may be allowed everything.
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed" and allowed(path, mode))
+
+    assert found() == {(str(closed), "unreadable")}
+    assert commands() == {f"chmod u+rx {closed}"}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -195,6 +182,24 @@ def test_a_key_that_stands_twice_is_not_mended_by_forgetting_one() -> None:
     file.write_text(text, "utf-8")
     assert found("--fix") == {(str(file), "form")}
     assert file.read_text("utf-8") == text
+
+
+def test_a_number_that_json_does_not_have_is_found() -> None:
+    file = write("Not a number")
+    document = json.loads(file.read_text("utf-8"))
+    document["response"]["body"][0]["__data__"]["note"] = float("nan")
+    file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    assert found("--fix") == {(str(file), "form")}
+
+
+def test_an_edit_that_changes_the_model_is_told_once_and_mended_by_its_command() -> None:
+    file = write("Another model")
+    edit(file, model="another")
+    assert found() == {(str(file), "name")}
+    assert commands() == {f"harness verify --fix {file} && harness rekey {file}"}
+    assert found("--fix") == {(str(file), "name")}
+    assert run("rekey", str(file)).exit_code == 0
+    assert found() == set()
 
 
 @pytest.mark.slow
@@ -339,75 +344,11 @@ def test_a_recording_is_no_younger_for_another_name_or_folder() -> None:
     assert aged == {f"recordings/sub/{moved.name}"}
 
 
-def test_rekey_gives_files_the_names_of_what_they_hold() -> None:
-    edited, gap, other = write("Edited"), write("Gap", 3), write("Other")
-    edit(edited, messages=[{"role": "user", "content": "Now this"}])
-    older = other.rename(other.with_name("0123456789ab.json"))
-    right = write("Now this").name
-    Path("recordings", right).unlink()
-
-    plan = run("rekey", "--dry-run")
-    assert (plan.exit_code, edited.exists(), gap.exists(), older.exists()) == (0, True, True, True)
-    assert run("rekey").exit_code == 0
-
-    assert {file.name for file in Path("recordings").iterdir()} == {right, gap.name.replace("-3", ""), other.name}
-    assert found() == set()
-
-
-def test_files_that_have_each_others_names_are_exchanged_by_rekey() -> None:
-    one, other = write("One"), write("Other")
-    before = one.read_bytes(), other.read_bytes()
-    one.write_bytes(before[1])
-    other.write_bytes(before[0])
-    assert found() == {(str(one), "name"), (str(other), "name")}
-    assert run("rekey").exit_code == 0
-    assert (one.read_bytes(), other.read_bytes()) == before
-    assert len(list(Path("recordings").iterdir())) == 2
-
-
-def test_rekey_of_a_file_closes_the_gap_of_its_whole_sequence() -> None:
-    last = [write("Gap", number, str(number)) for number in (1, 3, 4)][1]
-    assert run("rekey", str(last)).exit_code == 0
-    assert found() == set()
-
-
-def test_a_copy_in_another_folder_is_found_and_left() -> None:
-    file = write("There twice", scope=None)
-    other = Path("recordings/more") / file.name
-    other.parent.mkdir()
-    shutil.copy(file, other)
-    assert found("--fix") == {(str(other), "duplicate")}
-    assert other.exists()
-
-
-def test_rekey_writes_nothing_over() -> None:
-    there, moved = write("There"), write("Moved", answer="Something else.")
-    edit(moved, messages=[{"role": "user", "content": "There"}])
-    before = there.read_bytes(), moved.read_bytes()
-
-    done = run("rekey")
-
-    assert done.exit_code == 1
-    assert "answers the same request" in done.output
-    assert commands() == {f"rm {moved}"}
-    assert (there.read_bytes(), moved.read_bytes()) == before
-
-
 def test_a_directory_that_is_none_is_a_sentence() -> None:
     Path("recordings").rmdir()
     for command in ("verify", "rekey"):
         with pytest.raises(RecordingError, match=r"No recordings: .*recordings is not a directory"):
             run(command)
-
-
-def test_of_two_copies_the_one_that_an_older_rule_names_stays() -> None:
-    file = write("Older")
-    request = json.loads(file.read_text("utf-8"))["request"]
-    plain = {"method": "POST", "endpoint": "/v1/chat/completions", "body": request["body"]}
-    older = file.rename(file.with_name(f"{digest(plain)[:12]}.json"))
-    copy = Path(shutil.copy(older, older.with_name("00-copy.json")))
-
-    assert found() == {(str(copy), "duplicate")}
 
 
 def test_a_recording_of_a_generation_that_did_not_tell_its_test_is_not_misnamed() -> None:
@@ -467,8 +408,13 @@ def test_what_was_rewritten_before_names_told_so_is_known_by_its_answer() -> Non
     assert found() == {(str(file), "name")}
 
     del document["id_normalization_mapping"]
+    for marks in ({"tool_call_id": f"toolcall-{name[:8]}-0"}, {"content": "document_id: file-446066738449"}):
+        document["request"]["body"]["messages"] = [{"role": "tool", **marks}]
+        file.write_text(dumps(document), "utf-8")
+        assert found() == set()
+    document["request"]["body"]["messages"] = [{"role": "tool", "tool_call_id": "call_1", "content": "4"}]
     file.write_text(dumps(document), "utf-8")
-    assert found() == set()
+    assert found() == {(str(file), "name")}
 
 
 @pytest.mark.parametrize(
@@ -488,6 +434,67 @@ def test_a_stream_that_is_not_whole_is_found(change: Any) -> None:
     response["body"] = change(response["body"])
     file.write_text(dumps(document), "utf-8")
     assert found() == {(str(file), "type")}
+
+
+RESPONDED = ["response.created", "response.output_text.delta", "response.completed"]
+SAID = ["message_start", "content_block_delta", "message_stop"]
+
+
+@pytest.mark.parametrize(
+    ("path", "events", "is_whole"),
+    [
+        ("/v1/responses", RESPONDED, True),
+        ("/v1/responses", RESPONDED[:2], False),
+        ("/v1/responses", [RESPONDED[0], "error"], True),
+        ("/v1/messages", SAID, True),
+        ("/v1/messages", SAID[:2], False),
+        ("/v1/messages", [SAID[0], "", SAID[2]], False),
+    ],
+)
+def test_of_events_the_last_one_is_there_and_each_is_json(path: str, events: list[str], is_whole: bool) -> None:
+    data = [f'{{"type": "{kind}"}}' if kind else '{"type": "conte' for kind in events]
+    lines = [line for one in data for line in (f"data: {one}", "")]
+    request = Request("POST", path, {"model": "m", "stream": True}, "t")
+    file = Path(f"recordings/{key(request)}.json")
+    file.write_text(dumps(to_document(Exchange(request, Response(lines, is_streaming=True)))), "utf-8")
+    assert found() == (set() if is_whole else {(str(file), "type")})
+
+
+def test_lines_of_ollama_end_with_one_that_is_done() -> None:
+    request = Request("POST", "/api/chat", {"model": "m"}, "t")
+    file = Path(f"recordings/{key(request)}.json")
+    for is_done in (True, False):
+        body = [{"message": {"content": "Yes."}, "done": False}, {"message": {"content": ""}, "done": is_done}]
+        file.write_text(dumps(to_document(Exchange(request, Response(body, is_streaming=True)))), "utf-8")
+        assert found() == (set() if is_done else {(str(file), "type")})
+
+
+def test_chunks_of_another_answer_are_found() -> None:
+    file = write("Count", answer="One, two, three.")
+    document = json.loads(file.read_text("utf-8"))
+    document["response"]["body"][1]["__data__"]["id"] = completion_id("0" * 12)
+    file.write_text(dumps(document), "utf-8")
+    assert found() == {(str(file), "type")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": 500},
+        {"status": "200"},
+        {"status": 0},
+        {"is_exception": True},
+        {"body": {"error": {"message": "Overloaded"}}},
+    ],
+)
+def test_an_error_says_that_it_is_one_and_an_answer_that_it_is_none(change: Any) -> None:
+    request = Request("POST", "/v1/chat/completions", {"model": "m", "messages": []}, "t")
+    document = to_document(author(request, "Yes."))
+    file = Path(f"recordings/{key(request)}.json")
+    document["response"] |= change
+    file.write_text(dumps(document), "utf-8")
+    assert {name for name, _ in found()} == {str(file)}
+    assert len(json.loads(run("verify", "--json").output)["findings"]) == 1
 
 
 def test_a_stream_that_is_said_to_have_broken_off_is_in_order() -> None:
