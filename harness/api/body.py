@@ -11,6 +11,10 @@ _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_cir
 
 _HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 
+_BETWEEN = "\x1e"
+"""Stands between values that are encoded together, and is escaped there: a record separator is rare in texts."""
+_BETWEEN_ENCODED = f",{_compact(_BETWEEN)},"
+
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Bytes as a JSON object; nothing is an empty one. Raises InvalidRequest when they are neither."""
@@ -34,11 +38,18 @@ def compact(value: Any) -> str:
     such a value is escaped.
     """
     text = _compact(value)
-    return json.dumps(value, separators=(",", ":")) if _HALF_CHARACTER.search(text) else text
+    return json.dumps(value, separators=(",", ":")) if _has_half_character(text) else text
 
 
 def compact_each(values: Iterable[Any]) -> list[str]:
-    """The same of several values, such as the chunks of a stream."""
+    """The same of several values, such as the chunks of a stream: encoded together, which is much quicker."""
     values = list(values)
-    texts = list(map(_compact, values))
-    return list(map(compact, values)) if _HALF_CHARACTER.search("".join(texts)) else texts
+    together = _compact([item for value in values for item in (value, _BETWEEN)][:-1])
+    texts = together[1:-1].split(_BETWEEN_ENCODED)
+    # A value may hold what stands between values.
+    is_whole = len(texts) == len(values) and not _has_half_character(together)
+    return texts if is_whole else list(map(compact, values))
+
+
+def _has_half_character(text: str) -> bool:
+    return not text.isascii() and _HALF_CHARACTER.search(text) is not None

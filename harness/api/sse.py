@@ -103,4 +103,4 @@ def encode_each(values: Iterable[Any]) -> bytes:
 
 def _one_line(text: str) -> str:
     """JSON in which no character ends a line."""
-    return _LINE_END_OF_UNICODE.sub(lambda end: f"\\u{ord(end[0]):04x}", text)
+    return text if text.isascii() else _LINE_END_OF_UNICODE.sub(lambda end: f"\\u{ord(end[0]):04x}", text)

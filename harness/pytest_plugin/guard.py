@@ -1,9 +1,13 @@
 """The network guard: while a test replays, no model provider is looked up, and none is spoken to.
 
 A provider is known by its name alone. The name is in the look-up of its address, and, whoever made that (a proxy, a
-resolver of an event loop's own, a list of hosts), in the beginning of TLS.
+resolver of an event loop's own, a list of hosts), in the beginning of TLS. An address is known where it is what the
+settings name as an upstream (``http://127.0.0.1:11434``); of any other nobody can say whose it is, and the same one
+serves many. What neither Python's ``socket`` nor its ``ssl`` is asked for (curl's, Rust's own) is not seen.
 """
 
+import functools
+import ipaddress
 import socket
 from collections.abc import Callable, Collection
 from typing import Any
@@ -22,46 +26,81 @@ class Guard:
     def __init__(self) -> None:
         self.active = self.watches = False
         self.hits: list[str] = []
-        self._upstreams: frozenset[str] = frozenset()
+        self._names: frozenset[str] = frozenset()
+        self._addresses: frozenset[tuple[str, int]] = frozenset()
         self._patch = pytest.MonkeyPatch()
         self._is_installed = False
 
-    def install(self, upstreams: Collection[str]) -> None:
-        """Stand before the system's look-ups and before TLS, for the known hosts and the test's own upstreams."""
-        self._upstreams = frozenset(upstreams) - {*_HERE}
+    def install(self, upstreams: Collection[tuple[str, int]]) -> None:
+        """Stand before the system's look-ups, connections and TLS, for the known hosts and the test's own upstreams."""
+        self._names = frozenset(host for host, _ in upstreams) - {*_HERE}
+        self._addresses = frozenset((_address(one), port) for host, port in upstreams for one in _spellings(host))
         if self._is_installed:
             return
         self._is_installed = True
         import ssl
 
         for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
-            self._stand_before(socket, name, lambda args, kwargs: args[0] if args else kwargs.get("host"), _not_found)
+            self._stand_before(socket, name, self._looked_up, _not_found)
+        for name in ("connect", "connect_ex"):
+            self._stand_before(socket.socket, name, self._connected, _refused)
         for name in ("wrap_socket", "wrap_bio"):
-            self._stand_before(ssl.SSLContext, name, lambda _, kwargs: kwargs.get("server_hostname"), _refused)
+            self._stand_before(ssl.SSLContext, name, self._spoken_to, _refused)
 
     def _stand_before(
-        self, owner: Any, name: str, host_of: Callable[[Any, Any], Any], error: Callable[[str], Exception]
+        self, owner: Any, name: str, provider_in: Callable[[Any, Any], str | None], error: Callable[[str], Exception]
     ) -> None:
         real = getattr(owner, name)
         is_speech = owner is not socket
 
+        @functools.wraps(real)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             is_looked_at = self.active or (self.watches and is_speech and not _is_our_own())
-            if is_looked_at and self.is_provider(host := _text(host_of(args, kwargs))):
-                self.hits.append(host)
+            if is_looked_at and (provider := provider_in(args, kwargs)):
+                self.hits.append(provider)
                 if self.active:
-                    raise error(f"{host}: the harness is replaying, and this is a model's host")
+                    raise error(f"{provider}: the harness is replaying, and this is a model's host")
             return real(*args, **kwargs)
 
         self._patch.setattr(owner, name, guarded)
 
+    def _looked_up(self, args: Any, kwargs: Any) -> str | None:
+        return self._named(args[0] if args else kwargs.get("host"))
+
+    def _spoken_to(self, _: Any, kwargs: Any) -> str | None:
+        return self._named(kwargs.get("server_hostname"))
+
+    def _named(self, host: Any) -> str | None:
+        text = _text(host)
+        return text if self.is_provider(text) else None
+
+    def _connected(self, args: Any, _: Any) -> str | None:
+        """The upstream at the address that a socket is to be connected to."""
+        match args:
+            case (_, (str(host), int(port), *_)) if (_address(host), port) in self._addresses:
+                return f"{host}:{port}"
+        return None
+
     def is_provider(self, host: str) -> bool:
         from harness.recording.providers import is_provider
 
-        return host.lower() in self._upstreams or is_provider(host)
+        return host.lower() in self._names or is_provider(host)
 
     def remove(self) -> None:
         self._patch.undo()
+
+
+def _spellings(host: str) -> Collection[str]:
+    """What a host may be called where a connection is made to it."""
+    return _HERE if host in _HERE else (host,)
+
+
+def _address(host: str) -> str:
+    """An address as it is written as a rule; what is a name stays one."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower()
 
 
 def _is_our_own() -> bool:

@@ -110,7 +110,7 @@ class Run:
         except SettingsError:
             return  # The fixture will say so.
         if settings.mode is not Mode.LIVE and item.get_closest_marker("vcr") is None:
-            self.guard.install(settings.upstream_hosts)
+            self.guard.install(settings.upstream_addresses)
             self.guard.active = settings.mode is Mode.REPLAY
             self.guard.watches = not self.guard.active
 

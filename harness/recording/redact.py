@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -34,8 +34,8 @@ _HIDDEN = re.compile(re.escape(PLACEHOLDER))
 _DEEPEST = 2
 """How often one encoding may stand inside another."""
 
-_WORD, _MOST_WORDS = 40, 4096
-"""How long a text is that may come again and again, and how many of them are remembered."""
+_WORD, _MOST_WORDS = 256, 4096
+"""How long a text is that may come again and again (a name, a test's node id), and how many of them are remembered."""
 
 _Span: TypeAlias = tuple[int, int, str]
 """Where a secret begins and ends, and what kind it is."""
@@ -59,7 +59,7 @@ class Redactor:
         ``known`` are secrets that are at hand (the upstream's key), whatever they look like. A value without secrets
         comes back as it is, not copied.
         """
-        texts = _spellings([*known, *self.values])
+        texts = _spellings((*known, *self.values))
         if self._is_clean(value, texts):
             return value
         editor = self._editor(known)
@@ -110,7 +110,7 @@ class Redactor:
         return list(dict.fromkeys(kind for _, _, kind in self._spans(text, (), _DEEPEST)))
 
     def _editor(self, known: Iterable[str]) -> Editor:
-        texts = _spellings([*known, *self.values])
+        texts = _spellings((*known, *self.values))
 
         def edits(text: str) -> list[Edit]:
             return _all_edits(text, lambda current: self._spans(current, texts, _DEEPEST))
@@ -274,7 +274,8 @@ def _settled(value: Json, once: Callable[[Json], Json]) -> Json:
     return value
 
 
-def _spellings(known: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=16)
+def _spellings(known: tuple[str, ...]) -> tuple[str, ...]:
     """Known secrets as they may be spelled in a text; the longest first, for one may be part of another."""
     texts = {secret for secret in known if len(secret) >= _SHORTEST and secret not in PLACEHOLDER}
     # Bytes of a header that are not UTF-8 arrive as lone surrogates.

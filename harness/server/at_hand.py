@@ -5,6 +5,9 @@ any other way is the server's, whose parser and router know more.
 """
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -18,11 +21,13 @@ from harness.server.repeats import Whole
 _MOST_BYTES = 8000
 """How long a head may be: aiohttp takes no line of more than 8190."""
 
-_HEAD = re.compile(
-    rb"POST (?:/scope/((?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+))?(/v1/[a-z/]+) HTTP/1\.0\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)"
+_BEGINNING = re.compile(
+    rb"POST (?:/scope/((?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+))?(/v1/[a-z/]+) HTTP/1\.0\r\nContent-Length: [0-9]+\r\n"
 )
-"""Scope, path and headers of a plain request: RFC 9112, sections 3 and 5, without what it lets pass for old clients."""
+"""Scope and path of a plain request, and the one header that no two requests need share."""
+
+_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
+"""Other headers: RFC 9112, sections 3 and 5, without what it lets pass for old clients."""
 
 _SCOPE = SCOPE_HEADER.lower()
 
@@ -59,21 +64,36 @@ def _may_be_kept(call: Call) -> bool:
 def call_of(request: bytes) -> Call | None:
     """A request in HTTP/1.0 as the call that it is for the backend; None when it is none, or not plain."""
     end = request.find(b"\r\n\r\n") + 2
-    match = _HEAD.fullmatch(request, 0, end) if end <= _MOST_BYTES else None
+    match = _BEGINNING.match(request, 0, end) if end <= _MOST_BYTES else None
     if match is None or (path := match[2].decode()) not in INFERRED:
         return None
-    headers = _headers(match[3])
-    scope = next((value for name, value in headers if name == _SCOPE), None)
+    said = _said(request[match.end() : end])
+    if said is None:
+        return None
+    scope = said.scope
     if match[1] is not None:
         try:
             scope = unquote(match[1].decode(), errors="strict")
         except UnicodeDecodeError:
             return None
-    is_plain = not any(name in _NOT_PLAIN for name, _ in headers)
-    return Call("POST", path, request[end + 2 :], whole_text(scope), for_upstream(headers)) if is_plain else None
+    return Call("POST", path, request[end + 2 :], whole_text(scope), said.for_upstream)
 
 
-def _headers(lines: bytes) -> list[tuple[str, str]]:
-    """Names, in lower case, and values."""
-    parts = [line.partition(":") for line in lines.decode("utf-8", "surrogateescape").split("\r\n")[:-1]]
-    return [(name.lower(), value.strip(" \t")) for name, _, value in parts]
+class _Said(NamedTuple):
+    """What a call takes from its headers."""
+
+    scope: str | None
+    for_upstream: Mapping[str, str]
+
+
+@lru_cache(maxsize=128)
+def _said(fields: bytes) -> _Said | None:
+    """Of the headers of a plain request; None when it is not plain. A client sends the same with every request."""
+    if not _FIELDS.fullmatch(fields):
+        return None
+    parts = [line.partition(":") for line in fields.decode("utf-8", "surrogateescape").split("\r\n")[:-1]]
+    headers = [(name.lower(), value.strip(" \t")) for name, _, value in parts]
+    if any(name in _NOT_PLAIN for name, _ in headers):
+        return None
+    scope = next((value for name, value in headers if name == _SCOPE), None)
+    return _Said(scope, for_upstream(headers))

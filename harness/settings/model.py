@@ -159,5 +159,12 @@ class Settings:
     @property
     def upstream_hosts(self) -> frozenset[str]:
         """The hosts of all upstreams, in lower case."""
-        urls = [self.upstream, *(one.base_url for one in self.upstreams.values())]
-        return frozenset(filter(None, (urlsplit(url).hostname for url in urls)))
+        return frozenset(host for host, _ in self.upstream_addresses)
+
+    @property
+    def upstream_addresses(self) -> frozenset[tuple[str, int]]:
+        """Their hosts, each with its port."""
+        urls = map(urlsplit, (self.upstream, *(one.base_url for one in self.upstreams.values())))
+        return frozenset(
+            (url.hostname, url.port or (80 if url.scheme == "http" else 443)) for url in urls if url.hostname
+        )

@@ -34,7 +34,7 @@ def request(method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body
 
     Raises ValueError for a header that is more than one line.
     """
-    own = [f"{method} {path} HTTP/1.0".encode(), b"Host: harness", b"Content-Length: %d" % len(body)]
+    own = [f"{method} {path} HTTP/1.0".encode(), b"Content-Length: %d" % len(body), b"Host: harness"]
     lines = own + [name + b": " + value for name, value in headers if name.lower() not in _OURS]
     head = b"\r\n".join([*lines, b"", b""])
     if not head.count(b"\r") == head.count(b"\n") == len(lines) + 1:

@@ -15,6 +15,7 @@ LAW = settings(deadline=None)
 BOM = b"\xef\xbb\xbf"
 ends = st.sampled_from(["\n", "\r", "\r\n"])
 texts = st.text(st.sampled_from("aé€🌧: \t\u2028\x00\x85\x0b") | st.characters(exclude_categories=["Cs"]), max_size=8)
+odd = st.sampled_from(["\x1e", "\ud83c", "\udf27"])
 plain = texts.map(lambda text: text.replace("\r", "").replace("\n", ""))
 lines = st.one_of(
     st.just(""),
@@ -127,6 +128,12 @@ def test_an_event_is_one_line_whoever_splits_it(said: list[str]) -> None:
     line, end = encode_json(said).decode().splitlines()
     assert (json.loads(line.removeprefix("data: ")), end) == (said, "")
     assert len(encode_each(said).decode().splitlines()) == 2 * len(said)
+
+
+@LAW
+@given(st.lists(st.recursive(texts | odd, lambda inner: st.lists(inner, max_size=3), max_leaves=4)))
+def test_events_encoded_together_are_those_encoded_one_by_one(values: list[Any]) -> None:
+    assert encode_each(values) == b"".join(map(encode_json, values))
 
 
 def test_carriage_returns_in_data_are_line_ends_and_lose_nothing() -> None:

@@ -296,7 +296,7 @@ def test_what_a_later_run_of_a_part_used_is_noted_beside_the_last_whole_run(
 
 
 PAST = """
-    import contextlib, http.client, socket, threading
+    import asyncio, contextlib, http.client, socket, threading
     import harness, httpx, openai, pytest
     from app import ask
 
@@ -339,6 +339,18 @@ PAST = """
         with httpx.Client(transport=httpx.MockTransport(fail)) as client:
             client.get("https://api.together.xyz/v1/models")
 
+    def test_by_its_address():
+        async def ask():
+            async with httpx.AsyncClient(trust_env=False) as client:
+                await client.get("http://127.0.0.1:9/v1/models")
+
+        with pytest.raises(httpx.ConnectError):
+            asyncio.run(ask())
+
+    def test_another_port_of_the_same_address():
+        with pytest.raises(ConnectionRefusedError, match="Connection refused"):
+            socket.create_connection(("127.0.0.1", 10))
+
     def test_meant_by_its_client():
         client = httpx.Client(transport=harness.transport(mode="live", upstream="https://api.openai.com.invalid/v1"))
         with client:
@@ -358,9 +370,10 @@ PAST = """
 
 def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester: pytest.Pytester) -> None:
     record(pytester, "Say hello", "Hello!")
+    pytester.makepyprojecttoml("[tool.harness.upstreams.mine]\nbase_url = 'http://localhost:9/v1'\n")
     pytester.makepyfile(test_past=PAST)
     result = pytester.runpytest("--harness-upstream=https://gateway.invalid/v1")
-    result.assert_outcomes(passed=4, failed=5)
+    result.assert_outcomes(passed=5, failed=6)
     result.stdout.fnmatch_lines([
         "E*NetworkRefused: test_past.py::test_forgotten replays, and reached for api.openai.com past the harness.",
         "E*Take the fixture harness_base_url*",
@@ -368,6 +381,7 @@ def test_a_test_that_reaches_past_the_harness_fails_and_is_told_the_way(pytester
         "*NetworkRefused: test_past.py::test_by_an_older_look_up replays, and reached for api.groq.com *",
         "*NetworkRefused: test_past.py::test_by_a_proxy replays, and reached for api.mistral.ai past the harness.",
         "*NetworkRefused: test_past.py::test_by_a_resolver_of_its_own replays, and reached for api.together.xyz *",
+        "*NetworkRefused: test_past.py::test_by_its_address replays, and reached for 127.0.0.1:9 past the harness.",
     ])  # fmt: skip
 
 

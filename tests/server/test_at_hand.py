@@ -177,6 +177,7 @@ def test_a_request_is_read_as_it_was_made(scope: str | None, value: str, data: b
         as_bytes("POST", f"/scope/%FF{PATH}", [], b"{}"),
         as_bytes("POST", f"/scope/a+b{PATH}", [], b"{}"),
         b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: 2",
+        b"POST /v1/chat/completions HTTP/1.0\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
 def test_what_is_not_plain_is_not_read(data: bytes) -> None:
