@@ -1,5 +1,6 @@
 """``harness verify`` and ``harness rekey``: exactly the faults that were planted, each with what mends it."""
 
+import errno
 import json
 import os
 import shutil
@@ -389,8 +390,36 @@ def test_rekey_writes_nothing_over() -> None:
 
     assert done.exit_code == 1
     assert "answers the same request" in done.output
+    assert "2 recordings: 0 renamed, 1 cannot have their name." in done.output
     assert commands() == {f"rm {moved}"}
     assert (there.read_bytes(), moved.read_bytes()) == before
+
+
+def test_rekey_tells_of_what_cannot_be_read_and_of_how_many_are_in_order() -> None:
+    write("In order")
+    assert run("rekey").output == "1 recording: 0 renamed.\n"
+    Path("recordings/broken.json").write_text("{", "utf-8")
+    done = run("rekey")
+    assert (done.exit_code, "2 recordings: 0 renamed, 1 cannot be read." in done.output) == (1, True)
+    assert run("rekey", "recordings/broken.json").exit_code == 2
+
+
+def test_rekey_in_a_folder_that_may_not_be_written_to_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(write("Edited"), messages=[{"role": "user", "content": "Now this"}])
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(RecordingError, match="could not be renamed: Permission denied"):
+        run("rekey")
+
+
+def test_a_file_that_is_no_recording_is_named_and_nobody_is_told_to_remove_it() -> None:
+    Path("README.md").write_text("# A page", "utf-8")
+    for command in ("verify", "rekey"):
+        with pytest.raises(RecordingError, match=r"README\.md is no recording"):
+            run(command, "README.md")
 
 
 def test_a_directory_that_is_none_is_a_sentence() -> None:
