@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.crew import Crew
 from harness.errors import RecordingError
-from harness.recording.findings import Checked, File, Finding, Level, Mend
+from harness.recording.findings import Checked, File, Finding, Kind, Level, Mend
 from harness.recording.key import parse_stem
 from harness.recording.redact import Redactor
 from harness.recording.rekey import Renaming, renamings
@@ -47,8 +47,12 @@ class Age:
 def targets(paths: Sequence[Path], usual: Sequence[Path]) -> list[Target]:
     """What is to be looked at: each directory, and files by their directories; all of ``usual`` where nothing is named.
 
-    Of a file below one of ``usual`` that is its directory. Raises RecordingError for a directory that is not there.
+    Of a file below one of ``usual`` that is its directory. Raises RecordingError for a directory that is not there,
+    and for a file that no look-up would ever open.
     """
+    for path in paths:
+        if path.suffix != ".json" and not path.is_dir():
+            raise RecordingError(f"{path} is no recording.", hint="Name a directory, or files that end in .json.")
     folders = [path for path in paths if path.is_dir()] if paths else usual
     for folder in folders:
         if not folder.is_dir():
@@ -103,12 +107,17 @@ def mend(findings: Sequence[Finding], redactor: Redactor) -> list[str]:
     return sorted(to_remove | to_rewrite)
 
 
-def renamings_of(target: Target, make: Callable[[], Verifier]) -> list[Renaming]:
-    """By which names the files that are meant should go; of a sequence, all its files are meant."""
+def renamings_of(target: Target, make: Callable[[], Verifier]) -> tuple[list[Renaming], list[Finding]]:
+    """By which names the files that are meant should go, and those that cannot be read.
+
+    Of a sequence, all its files are meant.
+    """
     names = places(target.root)
-    found = renamings(check_all(read(target.root, names), len(names), make))
+    checked = check_all(read(target.root, names), len(names), make)
     meant = {_sequence(place) for place in target.names}
-    return [renaming for renaming in found if target.is_whole or _sequence(renaming.old) in meant]
+    found = [renaming for renaming in renamings(checked) if target.is_whole or _sequence(renaming.old) in meant]
+    faults = [finding for one in checked for finding in one.findings if one.file.place in target.names]
+    return found, [finding for finding in faults if finding.kind is Kind.UNREADABLE]
 
 
 def _sequence(place: str) -> str:

@@ -2,10 +2,11 @@
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from types import TracebackType
 from typing import Any, TypeVar
@@ -50,7 +51,8 @@ class Crew(AbstractContextManager["Crew"]):
             return
         running: deque[Future[R]] = deque()
         for batch in batches:
-            running.append(self._pool.submit(function, batch))
+            with _spared_from_interrupts():
+                running.append(self._pool.submit(function, batch))
             if len(running) >= self._waiting:
                 yield running.popleft().result()
         while running:
@@ -60,6 +62,19 @@ class Crew(AbstractContextManager["Crew"]):
         """What ``function`` makes of every item, in order."""
         for batch in self.work(function, items):
             yield from batch
+
+
+@contextmanager
+def _spared_from_interrupts() -> Iterator[None]:
+    """Processes that are begun in here never hear of Ctrl-C, which a terminal sends to all: their parent ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has no such masks.
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _processors() -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.completing import complete_model
+from harness.cli.options import directories_of, settings_from
 from harness.cli.prices import read_prices
 from harness.cli.reporting import check_reports, fails, progress_bar, show, with_reports, write_files
 
@@ -78,9 +79,8 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
     """The diff; broken files are named on stderr. Raises UsageError when there is nothing to compare."""
     from harness.comparing import Asked, compare_all
     from harness.opening import canonicalizer_of
-    from harness.settings import load
 
-    settings = load({}, os.environ, Path.cwd())
+    settings = settings_from({})
     asked = Asked(
         partial(canonicalizer_of, settings),
         prices=read_prices(given["prices"]) if given["prices"] else None,
@@ -88,7 +88,7 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
         models=(models[0], models[-1]) if models else None,
     )
     # A bucket is in no repository and no directory: where recordings are kept in one, places are named.
-    usual = settings.recordings if isinstance(settings.recordings, Path) else Path("recordings")
+    usual = directories_of(settings) if isinstance(settings.recordings, Path) else [Path("recordings")]
     old, new = _open(places, context.meta[_PATHS], asked, usual)
     if not old.files and not new.files:
         raise click.UsageError(f"No recordings in {old.where} or {new.where}.")
@@ -108,17 +108,18 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
 
 
 def _open(
-    places: Sequence[str], paths: Sequence[str], asked: "Asked", usual: Path
+    places: Sequence[str], paths: Sequence[str], asked: "Asked", usual: Sequence[Path]
 ) -> tuple["Recordings", "Recordings"]:
     from harness.stores.sources import Named, open_both, open_place
 
     here = Path.cwd()
+    named = Named(places, paths, here, [Path(os.path.relpath(place, here)) for place in usual])
     if len(places) > 2:
         raise click.UsageError("OLD and NEW are two places; paths of revisions stand behind --.")
     if asked.models and asked.models[0] != asked.models[1] and len(places) < 2 and not paths:
-        place = places[0] if places else str(usual)
+        place = places[0] if places else named.usual_folder(" ".join(f"--model {model}" for model in asked.models))
         if not places or (here / place).exists():
             return open_place(place, here), open_place(place, here)
     if not places:
         raise click.UsageError("Name OLD and NEW: two directories, two files, or revisions (main..HEAD).")
-    return open_both(Named(places, paths, here, Path(os.path.relpath(usual, here))))
+    return open_both(named)

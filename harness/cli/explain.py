@@ -7,7 +7,7 @@ from typing import Any, TextIO
 import click
 
 from harness.cli.completing import complete_test
-from harness.cli.options import settings_from, width_of_terminal
+from harness.cli.options import looking_beside, settings_from, width_of_terminal
 
 
 @click.command()
@@ -41,6 +41,7 @@ def explain(context: click.Context, /, file: TextIO, **given: Any) -> None:
     from harness.report.explain_terminal import render_explanation
 
     settings = settings_from({"recordings": given["recordings"], "strict": given["strict"]})
+    settings = settings if given["recordings"] else looking_beside(settings)
     try:
         asked = asked_from(file.read(), path=given["path"], scope=given["scope"])
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import looking_beside, settings_from
 
 if TYPE_CHECKING:
     from harness.recording.lookup import Entry
@@ -57,7 +57,8 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
         import harness.vcr_bridge  # noqa: F401 - only whether it can be
     except ModuleNotFoundError as error:
         raise SettingsError("vcrpy is not installed.", hint="pip install 'harness[vcr]'") from error
-    store, tally = open_store(settings_from({"recordings": place})), Tally()
+    settings = settings_from({"recordings": place}) if place else looking_beside(settings_from({}))
+    store, tally = open_store(settings), Tally()
     groups: dict[str, list[Entry]] = {}
     for entry in store.entries():
         groups.setdefault(cassette_of(entry.scope), []).append(entry)

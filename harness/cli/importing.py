@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import looking_beside, settings_from
 
 if TYPE_CHECKING:
+    from harness.settings import Settings
     from harness.stores.intake import Intake
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -149,7 +150,7 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
     from harness.recording.ogx import moves
     from harness.stores.housekeeping import places, read
 
-    settings = settings_from({"recordings": given["into"]})
+    settings = _settings(given)
     if settings.directory.absolute().resolve() == place.resolve():
         raise click.UsageError(f"{place} is where recordings are kept: harness rekey {place} renames them there.")
     intake, redactor, names = _intake(given), redactor_of(settings), places(place)
@@ -168,11 +169,17 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
     _end(context, intake, given)
 
 
+def _settings(given: dict[str, Any]) -> "Settings":
+    """Where nobody named a place and there is one folder beside tests alone, that is where their tests look."""
+    settings = settings_from({"recordings": given["into"]})
+    return settings if given["into"] else looking_beside(settings)
+
+
 def _intake(given: dict[str, Any]) -> "Intake":
     from harness.opening import redactor_of
     from harness.stores.intake import Intake
 
-    settings = settings_from({"recordings": given["into"]})
+    settings = _settings(given)
     hosts = settings.upstream_hosts | {name.lower() for name in given.get("hosts", ())}
     return Intake(settings.directory, redactor_of(settings), overwrite=given["overwrite"], hosts=hosts)
 
@@ -185,7 +192,7 @@ def _end(context: click.Context, intake: "Intake", given: dict[str, Any]) -> Non
 def _tell(intake: "Intake", given: dict[str, Any]) -> None:
     from harness.report.tally_terminal import lines
 
-    place = settings_from({"recordings": given["into"]}).directory
+    place = _settings(given).directory
     here = Path.cwd()
     shown = place.relative_to(here) if place.is_relative_to(here) else place
     for line in lines(intake.tally, thing="recording", into=f"{shown}/"):

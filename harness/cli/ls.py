@@ -46,7 +46,8 @@ def ls(context: click.Context, /, what: tuple[str, ...], **given: Any) -> None:
     picked = selected(what, given["tests"], given["models"], given["endpoints"])
     by_age = given["older"] is not None or given["newer"] is not None
     asked = Asked(picked.selection, partial(canonicalizer_of, settings), ages=by_age)
-    listed = list_all(picked.places or places_of(settings), asked)
+    places = picked.places or places_of(settings)
+    listed = list_all(places, asked)
     found = [one for one in listed.found if _is_meant(one, given)]
     if given["as_json"]:
         click.echo(json.dumps([one.as_json() for one in found], indent=2))
@@ -55,6 +56,9 @@ def ls(context: click.Context, /, what: tuple[str, ...], **given: Any) -> None:
         click.echo(render_list(found, listed.count, width_of_terminal() if sys.stdout.isatty() else None), nl=False)
     for line in listed.unreadable:
         click.echo(f"Could not be read: {line}", err=True)
+    if not listed.found:
+        for line in picked.looked_for(places):
+            click.echo(line, err=True)
     context.exit(0 if found else 1)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,6 +108,14 @@ def directories_of(settings: Settings) -> list[Path]:
 def places_of(settings: Settings) -> list[Path]:
     """The same, as a user here would write them. Raises SettingsError."""
     return [Path(shown(place)) for place in directories_of(settings)]
+
+
+def looking_beside(settings: Settings) -> Settings:
+    """Settings for who only reads: where nobody named a place, recordings beside tests are read, too."""
+    if not isinstance(settings.recordings, Path):
+        return settings
+    first, *others = (place.absolute() for place in directories_of(settings))
+    return replace(settings, recordings=first, more_recordings=tuple(others))
 
 
 def width_of_terminal() -> int:

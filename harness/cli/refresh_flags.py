@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.cli.options import settings_from
+from harness.cli.options import looking_beside, settings_from
 from harness.cli.prices import read_prices
 from harness.cli.selecting import Selected, selected
 
@@ -29,7 +29,12 @@ _FLAGS = (
         metavar="DIR",
         help="Where the new recordings go (default: RECORDINGS-refreshed). The directory that is read: in place.",
     ),
-    click.option("--recordings", multiple=True, metavar="PLACE", help="Where to read (default: recordings)."),
+    click.option(
+        "--recordings",
+        multiple=True,
+        metavar="PLACE",
+        help="Where to read (default: the project's recordings).",
+    ),
     click.option("--upstream", metavar="URL", help="The provider's base URL (default: https://api.openai.com/v1)."),
     click.option(
         "--set",
@@ -90,7 +95,7 @@ def made(given: dict[str, Any]) -> "tuple[Settings, Path, Refresh]":
 
     models = parse_models(given["models"])
     words = selected(given["what"], given["tests"], tuple(models), given["endpoints"])
-    settings = settings_from({"recordings": _places(words, given), "upstream": given["upstream"]})
+    settings = _settings(words, given)
     if given["into"] is None and not isinstance(settings.recordings, Path):
         raise click.UsageError(f"Name a directory for what is answered: {settings.recordings} is none. --into DIR")
     into = given["into"] or Path(os.path.relpath(f"{settings.directory}-refreshed"))
@@ -156,10 +161,12 @@ def _picked(words: Selected, store: "RecordingStore") -> "dict[str, Exchange]":
     return exchanges
 
 
-def _places(words: Selected, given: dict[str, Any]) -> tuple[str, ...]:
+def _settings(words: Selected, given: dict[str, Any]) -> "Settings":
     if words.places and given["recordings"]:
         raise click.UsageError("Name the directory once: as WHAT, or by --recordings.")
-    return tuple(map(str, words.places)) or given["recordings"]
+    places = tuple(map(str, words.places)) or given["recordings"]
+    settings = settings_from({"recordings": places, "upstream": given["upstream"]})
+    return settings if places else looking_beside(settings)
 
 
 def _changes(models: dict[str, str | None], given: dict[str, Any]) -> "Changes":

@@ -1,11 +1,17 @@
 """``harness rekey``: files get the name of what they hold."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import directories_of, settings_from
+
+if TYPE_CHECKING:
+    from harness.recording.findings import Finding
+    from harness.recording.rekey import Renaming
 
 
 @click.command()
@@ -26,17 +32,32 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
     """
     from harness.checking import renamings_of, targets
     from harness.opening import verifier_of
+    from harness.report.wording import plural
     from harness.stores.housekeeping import rename
 
     settings = settings_from({})
-    hindered = False
+    count = renamed = hindered = unreadable = 0
     for target in targets(paths, directories_of(settings)):
         make = partial(verifier_of, settings, target.shown, looks_for_secrets=False)
-        found = renamings_of(target, make)
-        for renaming in found:
-            told = f"cannot be {Path(renaming.new).name}: {renaming.hindrance}" if renaming.hindrance else ""
-            click.echo(f"{target.shown}{renaming.old}\n  {told or f'-> {Path(renaming.new).name}'}")
-        hindered = hindered or any(renaming.hindrance for renaming in found)
+        found, broken = renamings_of(target, make)
+        _tell(target.shown, found, broken)
         if not dry_run:
             rename(target.root, found)
-    context.exit(1 if hindered else 0)
+        count += len(target.names)
+        unreadable += len(broken)
+        hindered += sum(bool(renaming.hindrance) for renaming in found)
+        renamed += sum(not renaming.hindrance for renaming in found)
+    rest = {"cannot have their name": hindered, "cannot be read": unreadable}
+    said = [f"{renamed} {'to rename' if dry_run else 'renamed'}", *(f"{n} {words}" for words, n in rest.items() if n)]
+    click.echo(f"{plural(count, 'recording')}: {', '.join(said)}.")
+    if hindered or unreadable:
+        click.echo("harness verify has the command for each.")
+    context.exit(2 if unreadable and unreadable == count else int(bool(hindered or unreadable)))
+
+
+def _tell(shown: str, found: Sequence["Renaming"], broken: Sequence["Finding"]) -> None:
+    for fault in broken:
+        click.echo(f"{shown}{fault.file}\n  cannot be read: {fault.message}")
+    for renaming in found:
+        told = f"cannot be {Path(renaming.new).name}: {renaming.hindrance}" if renaming.hindrance else ""
+        click.echo(f"{shown}{renaming.old}\n  {told or f'-> {Path(renaming.new).name}'}")

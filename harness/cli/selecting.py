@@ -1,7 +1,7 @@
 """The words by which a user picks recordings, the same for every command that works on some of them."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -32,10 +32,20 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What the words on a command line mean: directories to look in (none: the project's own), and what to take."""
+    """What the words on a command line mean: directories to look in (none: the project's own), and what to take.
+
+    ``taken`` are those words that are no place, each with what it was taken for: a key, or a test.
+    """
 
     places: Sequence[Path]
     selection: "Selection"
+    taken: Mapping[str, str]
+
+    def looked_for(self, places: Sequence[Path]) -> Iterator[str]:
+        """For who finds nothing: what each word was looked for as, and where."""
+        where = ", ".join(map(str, places)) or "no directory"
+        for word, kind in self.taken.items():
+            yield f"{word} is no directory and no .json file here; looked for as a {kind} in {where}."
 
 
 def with_selection(command: F) -> F:
@@ -57,7 +67,7 @@ def selected(
 
     places: list[Path] = []
     keys: list[str] = []
-    more_tests: list[str] = []
+    taken: dict[str, str] = {}
     for word in what:
         if not word:
             raise click.BadParameter("an empty word names nothing; leave it out for all of them.", param_hint="WHAT")
@@ -72,8 +82,9 @@ def selected(
             keys += [file.name for file in files]
         elif _KEY.fullmatch(word):
             keys.append(word)
+            taken[word] = "key"
         else:
-            more_tests.append(word)
-    return Selected(
-        tuple(dict.fromkeys(places)), Selection((*more_tests, *tests), tuple(models), tuple(endpoints), tuple(keys))
-    )
+            taken[word] = "test"
+    named = [word for word, kind in taken.items() if kind == "test"]
+    selection = Selection((*named, *tests), tuple(models), tuple(endpoints), tuple(keys))
+    return Selected(tuple(dict.fromkeys(places)), selection, taken)

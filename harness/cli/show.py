@@ -47,13 +47,15 @@ def show(what: tuple[str, ...], **given: Any) -> None:
     if not picked.selection.words and not picked.places:
         raise click.UsageError("Say which: a key or its first digits, a file, or a test. harness ls lists them.")
     broken: list[str] = []
-    found = list(pick(picked.places or places_of(settings_from({})), picked.selection, broken.append))
+    places = picked.places or places_of(settings_from({}))
+    found = list(pick(places, picked.selection, broken.append))
     for line in broken:
         click.echo(f"Could not be read: {line}", err=True)
     if not found:
         words = " ".join(picked.selection.words or what)
-        short = "Of a key, give four digits or more. " if any(map(_is_too_short, picked.selection.words)) else ""
-        raise RecordingError(f"No recording that can be read is {words}.", hint=f"{short}harness ls; harness verify")
+        short = ["Of a key, give four digits or more."] if any(map(_is_too_short, picked.selection.words)) else []
+        hints = [*short, *picked.looked_for(places), "harness ls; harness verify"]
+        raise RecordingError(f"No recording that can be read is {words}.", hint="\n  ".join(hints))
     if given["form"] in ("curl", "python"):
         click.echo(_code(found, given["form"]), nl=False)
     elif given["form"] == "json":

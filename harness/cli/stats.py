@@ -36,7 +36,8 @@ def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> Non
     settings = settings_from({})
     picked = selected(what, given["tests"], given["models"], given["endpoints"])
     asked = Asked(picked.selection, partial(canonicalizer_of, settings))
-    listed = list_all(picked.places or places_of(settings), asked)
+    places = picked.places or places_of(settings)
+    listed = list_all(places, asked)
     sums = statistics(listed.found)
     if given["as_json"]:
         click.echo(json.dumps(sums.as_json(), indent=2))
@@ -44,4 +45,7 @@ def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> Non
         click.echo(render_statistics(sums, everything=given["everything"]), nl=False)
     for line in listed.unreadable:
         click.echo(f"Could not be read: {line}", err=True)
+    if not listed.found:
+        for line in picked.looked_for(places):
+            click.echo(line, err=True)
     context.exit(0 if listed.found else 1)

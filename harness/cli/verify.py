@@ -90,6 +90,8 @@ def _as_json(count: int, findings: Sequence["Finding"], mended: Sequence[str]) -
 
 
 def _report(count: int, findings: Sequence["Finding"], mended: Sequence[str], *, notes: bool) -> None:
+    from harness.report.wording import plural
+
     for file in mended:
         click.echo(f"mended: {file}")
     shown = [finding for finding in findings if notes or finding.level == "finding"]
@@ -106,8 +108,4 @@ def _report(count: int, findings: Sequence["Finding"], mended: Sequence[str], *,
     faults = sum(finding.level == "finding" for finding in findings)
     others = len(findings) - faults
     hint = " (--notes shows them)" if others and not notes else ""
-    click.echo(f"{_count(count, 'recording')}: {_count(faults, 'finding')}, {_count(others, 'note')}{hint}.")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    click.echo(f"{plural(count, 'recording')}: {plural(faults, 'finding')}, {plural(others, 'note')}{hint}.")

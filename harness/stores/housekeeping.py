@@ -132,7 +132,14 @@ def rewrite(path: Path, redactor: Redactor) -> None:
     unnamed = (Naming.NONE, Naming.ANSWER)
     was_named = naming(base, document, holds) not in unnamed
     if was_named and naming(base, clean, holds) in unnamed and not new.exists():
+        _renamed(path, new)
+
+
+def _renamed(path: Path, new: Path) -> None:
+    try:
         path.rename(new)
+    except OSError as error:
+        raise RecordingError(f"{path}: could not be renamed: {error.strerror}", hint="Mend the permissions.") from error
 
 
 def _written(path: Path, text: str) -> None:
@@ -153,7 +160,7 @@ def remove(path: Path) -> None:
 
 
 def rename(root: Path, renamings: Sequence[Renaming]) -> None:
-    """Rename files, in whatever order their names free each other; nothing is written over."""
+    """Rename files, in whatever order their names free each other; nothing is written over. Raises RecordingError."""
     waiting = [(root / one.old, root / one.new) for one in renamings if not one.hindrance]
     while waiting:
         free = [(old, new) for old, new in waiting if not new.exists()]
@@ -165,5 +172,5 @@ def rename(root: Path, renamings: Sequence[Renaming]) -> None:
             free = [(old, aside := old.with_name(f"moving-{old.name}"))]
             waiting.append((aside, new))
         for old, new in free:
-            old.rename(new)
+            _renamed(old, new)
         waiting = [one for one in waiting if one not in free and one[0].exists()]

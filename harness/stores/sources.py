@@ -13,13 +13,22 @@ from harness.stores.revisions import in_revision, is_revision, parse_range, part
 class Named:
     """What the user named: up to two places, and the paths behind ``--`` that revisions are limited to.
 
-    ``here`` is where relative paths begin, ``usual`` the directory where the project keeps its recordings.
+    ``here`` is where relative paths begin, ``usual`` the directories where the project keeps its recordings.
     """
 
     places: Sequence[str]
     paths: Sequence[str]
     here: Path
-    usual: Path
+    usual: Sequence[Path]
+
+    def usual_folder(self, words: str) -> str:
+        """The one directory of the project. Raises RecordingError where there are several: ``words`` name the rest."""
+        if len(self.usual) > 1:
+            raise RecordingError(
+                f"Recordings are in {', '.join(map(str, self.usual))}: one directory is compared at a time.",
+                hint=f"harness diff {words} {self.usual[0]}",
+            )
+        return str(self.usual[0])
 
 
 def open_both(named: Named) -> tuple[Recordings, Recordings]:
@@ -48,7 +57,7 @@ def open_both(named: Named) -> tuple[Recordings, Recordings]:
         raise RecordingError(
             "A revision is compared with one directory at a time.", hint=f"harness diff {place} {named.paths[0]}"
         )
-    folder = named.paths[0] if named.paths else str(named.usual)
+    folder = named.paths[0] if named.paths else named.usual_folder(place)
     return _open(place, named, other=folder), open_place(folder, named.here)
 
 
@@ -81,4 +90,4 @@ def _is_path(place: str, named: Named) -> bool:
 
 
 def _limits(named: Named) -> Sequence[str]:
-    return named.paths or (str(named.usual),)
+    return named.paths or tuple(map(str, named.usual))

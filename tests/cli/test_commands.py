@@ -37,6 +37,15 @@ def write(*arguments: str) -> Result:
     return CliRunner().invoke(author, arguments, catch_exceptions=True)
 
 
+def test_an_interrupted_command_says_so_with_the_exit_code_of_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.checking.targets", interrupted)
+    done = CliRunner().invoke(cli, ["verify"])
+    assert (done.exit_code, done.output) == (130, "Interrupted.\n")
+
+
 def test_the_help_lists_everything() -> None:
     shown = CliRunner().invoke(cli, ["--help"])
     assert shown.exit_code == 0

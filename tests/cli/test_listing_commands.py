@@ -270,6 +270,17 @@ def test_what_is_not_there_and_what_is_not_one_is_told() -> None:
         run("show", name, "--python")
 
 
+@pytest.mark.parametrize("command", ["ls", "stats"])
+def test_where_nothing_is_found_it_is_said_what_was_looked_for(command: str) -> None:
+    text("Rain?")
+    done = run(command, "recrodings", "ffff")
+    assert done.exit_code == 1
+    for word, kind in (("recrodings", "test"), ("ffff", "key")):
+        said = f"{word} is no directory and no .json file here; looked for as a {kind} in recordings.\n"
+        assert said in done.stderr
+    assert "looked for" not in run(command, ROME).stderr
+
+
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     """A server that replays what the test has recorded, for what runs beside it."""

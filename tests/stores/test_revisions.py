@@ -62,7 +62,7 @@ def said(recordings: Recordings) -> dict[str, str]:
 
 
 def both(project: Path, *places: str, paths: tuple[str, ...] = (), here: str = "") -> tuple[str, str]:
-    named = Named(places, paths, project / here, Path("recordings"))
+    named = Named(places, paths, project / here, [Path("recordings")])
     return tuple(said(side)["k"] for side in open_both(named))  # type: ignore[return-value] # two sides
 
 
@@ -106,7 +106,7 @@ def test_paths_are_relative_to_where_one_is(project: Path) -> None:
 def test_two_files_are_one_pair_whatever_their_names(project: Path) -> None:
     (project / "a.json").write_text(recording("a"))
     (project / "b.json").write_text(recording("b"))
-    old, new = open_both(Named(("a.json", "b.json"), (), project, Path("recordings")))
+    old, new = open_both(Named(("a.json", "b.json"), (), project, [Path("recordings")]))
     assert (said(old), said(new)) == ({"a": "a"}, {"a": "b"})
     assert new.files == {"a": "b.json"}
 
@@ -123,7 +123,7 @@ def test_two_files_are_one_pair_whatever_their_names(project: Path) -> None:
 )
 def test_what_is_neither_is_named(project: Path, places: tuple[str, ...], message: str) -> None:
     with pytest.raises(RecordingError, match=message) as caught:
-        open_both(Named(places, (), project, Path("recordings")))
+        open_both(Named(places, (), project, [Path("recordings")]))
     assert caught.value.hint
 
 
