@@ -14,7 +14,7 @@ from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.extra_body import check_extra, gather
 from harness.api.listing import Include
 from harness.api.mcp import Approval, with_approval
-from harness.api.tools import NAME, check_choice, check_tools
+from harness.api.tools import NAME, check_choice, check_mode, check_tools
 from harness.api.validation import parse
 from harness.api.writable import check_writable
 from harness.errors import InvalidRequest
@@ -218,9 +218,7 @@ def parse_create(
     _check_thresholds(wanted)
     _check_format(wanted)
     check_extra(wanted.extra_body or {})
-    check_tools(wanted.tools or [])
-    if wanted.tool_choice is not None:
-        check_choice(wanted.tool_choice, wanted.tools or [])
+    _check_tools(wanted.tool_choice, wanted.tools or [])
     if wanted.background and not wanted.keeps:
         raise invalid_value("store", "Background mode requires 'store' to be true: the response is to be polled.")
     return wanted.model_copy(update={"tools": with_approval(wanted.tools, approval)})
@@ -250,6 +248,15 @@ def _check_thresholds(wanted: CreateResponse) -> None:
                 param=f"context_management[{place}].compact_threshold",
                 code="missing_required_parameter",
             )
+
+
+def _check_tools(choice: str | dict[str, Any] | None, tools: list[dict[str, Any]]) -> None:
+    """What stands at the top of the request is told before what stands inside of a tool."""
+    if isinstance(choice, str):
+        check_mode(choice, tools)
+    check_tools(tools)
+    if isinstance(choice, dict):
+        check_choice(choice, tools)
 
 
 def _check_format(wanted: CreateResponse) -> None:

@@ -160,14 +160,16 @@ def _not_served(kind: str, path: str) -> InvalidRequest:
     )
 
 
-def check_choice(choice: str | Object, tools: list[Object]) -> None:
+def check_mode(choice: str, tools: list[Object]) -> None:
+    """Raises InvalidRequest for a ``tool_choice`` in a word that is none, or that needs tools where there are none."""
+    if choice not in _MODES:
+        raise unsupported("tool_choice", choice, _MODES)
+    if choice == "required" and not tools:
+        raise _fault("Tool choice 'required' must be specified with 'tools' parameter.")
+
+
+def check_choice(choice: Object, tools: list[Object]) -> None:
     """Raises InvalidRequest for a ``tool_choice`` that is none, or that chooses what is not among ``tools``."""
-    if isinstance(choice, str):
-        if choice not in _MODES:
-            raise unsupported("tool_choice", choice, _MODES)
-        if choice == "required" and not tools:
-            raise _fault("Tool choice 'required' must be specified with 'tools' parameter.")
-        return
     kind = _kind(choice, "tool_choice")
     known: dict[str, Callable[[], list[Object]]] = {
         "function": lambda: [_named(choice, "tool_choice")],
