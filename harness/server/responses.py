@@ -265,13 +265,17 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def list_input_items(request: web.Request) -> web.Response:
-    """What the model knew when it answered: the items before the input, and the input."""
+    """What the model knew when it answered: the items before the input, and the input.
+
+    Compactions are not shown: OpenAI hides them here, as OGX's authors found.
+    """
     response_id = _response_id(request)
     query = parse_list_query(request.query.items())
     items = await services(request).state.response_input(response_id)
     if items is None:
         raise not_found("Response", response_id)
-    page = paginate(items, query.after, query.limit, query.order)
+    shown = [item for item in items if item["type"] != "compaction"]
+    page = paginate(shown, query.after, query.limit, query.order)
     return web.json_response(list_body(page.items, has_more=page.has_more))
 
 
