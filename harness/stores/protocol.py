@@ -1,6 +1,6 @@
 """What the other rooms ask of a store, whatever it is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from harness.recording.lookup import Entry
@@ -138,6 +138,10 @@ class StateStore(TurnStore, Protocol):
         ...
 
     async def item(self, conversation_id: str, item_id: str) -> Object | None: ...
+
+    async def items_anywhere(self, ids: Collection[str]) -> dict[str, Object]:
+        """Those of these items that some conversation has, by their ids."""
+        ...
 
     async def delete_item(self, conversation_id: str, item_id: str) -> bool: ...
 

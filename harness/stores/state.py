@@ -1,6 +1,6 @@
 """Conversations, responses, chat completions and counters in SQL: SQLite in memory or in a file, or PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import URL, ColumnElement, Connection, and_, delete, insert, select, text, update
 
@@ -106,6 +106,17 @@ class SqlState(ResponsesState):
     async def item(self, conversation_id: str, item_id: str) -> Object | None:
         wanted = select(kept_items.c.data).where(_is_item(conversation_id, item_id))
         return await self._read(lambda connection: connection.scalar(wanted))
+
+    async def items_anywhere(self, ids: Collection[str]) -> dict[str, Object]:
+        if not ids:
+            return {}
+        wanted = select(kept_items.c.id, kept_items.c.data).where(kept_items.c.id.in_(ids))
+
+        def work(connection: Connection) -> dict[str, Object]:
+            # Of copies the first counts: it is what they are copies of.
+            return {row.id: row.data for row in connection.execute(wanted.order_by(kept_items.c.position.desc()))}
+
+        return await self._read(work)
 
     async def delete_item(self, conversation_id: str, item_id: str) -> bool:
         statement = delete(kept_items).where(_is_item(conversation_id, item_id))

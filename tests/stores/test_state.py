@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from harness.errors import InvalidRequest, SettingsError
 from harness.stores import state_schema
@@ -113,8 +113,11 @@ def test_an_id_stands_once_in_a_conversation_and_a_refused_batch_leaves_nothing(
             await state.add_items("conv_1", twice)
         assert ids(await state.items("conv_1")) == ["msg_1"]
 
-        await state.create_conversation(conversation("conv_2"), [item("msg_1")])
-        assert ids(await state.items("conv_2")) == ["msg_1"]
+        await state.create_conversation(conversation("conv_2"), [item("msg_1") | {"role": "user"}, item("msg_2")])
+        assert ids(await state.items("conv_2")) == ["msg_1", "msg_2"]
+        anywhere = await state.items_anywhere({"msg_0", "msg_1", "msg_2"})
+        assert anywhere == {"msg_1": item("msg_1"), "msg_2": item("msg_2")}
+        assert await state.items_anywhere(set()) == {}
 
     run(scenario, url)
 
@@ -305,7 +308,7 @@ def test_a_reopened_state_has_everything(shared_url: str) -> None:
 def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_first(
     shared_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 1 began without a table of the items that responses put out."""
+    """Version 1 began without a table of the items that responses put out, and without an index of all items."""
     turn: dict[str, Any] = {"input_items": [], "conversation_id": None, "new_items": [], "keep": True}
     monkeypatch.setattr(state_schema, "PAGE", 5)
 
@@ -317,7 +320,11 @@ def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_fi
     async def main() -> None:
         place = url_of(shared_url)
         database = open_database(place, reach_of(place))
-        for change in ("DROP TABLE harness_response_items", "UPDATE harness_schema SET version = 1"):
+        for change in (
+            "DROP TABLE harness_response_items",
+            "DROP INDEX ix_harness_items_id",
+            "UPDATE harness_schema SET version = 1",
+        ):
             await database.run(partial(Connection.execute, statement=text(change)), writes=True)
         states = await asyncio.gather(*(open_state(shared_url) for _ in range(3)))
         for state in states:
@@ -327,6 +334,8 @@ def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_fi
             await state.close()
         count = partial(Connection.scalar, statement=text("SELECT count(*) FROM harness_response_items"))
         assert await database.run(count, writes=False) == 20
+        indexes = await database.run(lambda connection: inspect(connection).get_indexes("harness_items"), writes=False)
+        assert "ix_harness_items_id" in {index["name"] for index in indexes}
         versions = text("SELECT version FROM harness_schema")
         assert await database.run(lambda connection: [*connection.scalars(versions)], writes=False) == [1, 2]
         await database.close()
