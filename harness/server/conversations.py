@@ -12,7 +12,7 @@ from harness.api.conversations import (
     check_conversation_id,
     conversation_object,
     deleted_conversation,
-    refuse_references,
+    refuse_unkept,
 )
 from harness.api.errors import not_found
 from harness.api.items import parse_items
@@ -112,7 +112,7 @@ async def _items(request: web.Request, given: list[Any], origin: Origin) -> list
 
     So OGX does it, as it says that OpenAI does. An id that a client thought up names nothing anywhere else.
     """
-    items = refuse_references(parse_items(given, "items", origin.ids.new))
+    items = refuse_unkept(parse_items(given, "items", origin.ids.new))
     asked = {item["id"] for item in given if isinstance(item.get("id"), str) and looks_made(item["id"])}
     known = await services(request).state.items_anywhere(asked)
     return [known.get(item["id"], item) for item in items]

@@ -23,8 +23,8 @@ async def count(request: web.Request) -> web.Response:
     body = {name: value for name, value in (await json_body(request)).items() if name != "personality"}
     wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters)
     history = await history_of(request, wanted)
-    items = [*history, *await new_items(request, wanted, history, Ids("input_tokens").new)]
-    asked = chat_body(wanted, context(items, []))
+    given, _ = await new_items(request, wanted, history, Ids("input_tokens").new)
+    asked = chat_body(wanted, context([*history, *given], []))
     counted = await asyncio.to_thread(lambda: prompt_tokens(asked, parts.counter(str(wanted.model))))
     if counted is None:
         raise HarnessError(

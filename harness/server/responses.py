@@ -11,7 +11,7 @@ from harness.api import sse
 from harness.api.background import is_running, not_cancellable, not_streamable, parse_retrieve_query
 from harness.api.create_response import CreateResponse, parse_create
 from harness.api.errors import invalid_prefix, missing, not_found
-from harness.api.items import NewId, parse_input
+from harness.api.items import NewId, parse_input, without_trigger
 from harness.api.listing import list_body, paginate, parse_list_query
 from harness.api.validation import is_id
 from harness.errors import HarnessError, InvalidRequest, NotFound, RecordingNotFound, UpstreamError
@@ -76,9 +76,9 @@ async def begin(
     parts, scope = services(request), scope_of(request)
     history = await history_of(request, wanted, known)
     origin = await parts.identity.origin(scope)
-    input_items = await new_items(request, wanted, history, origin.ids.new)
+    input_items, is_triggered = await new_items(request, wanted, history, origin.ids.new)
     threshold = await threshold_of(wanted, parts)
-    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now, threshold)
+    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now, threshold, is_triggered)
     headers = headers_for_upstream(request)
     return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
 
@@ -156,15 +156,18 @@ async def _kept(request: web.Request, response_id: str) -> tuple[Object, list[It
     return None if response is None or before is None else (response, before)
 
 
-async def new_items(request: web.Request, wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
+async def new_items(
+    request: web.Request, wanted: CreateResponse, history: list[Item], new_id: NewId
+) -> tuple[list[Item], bool]:
     """The input as items, each reference replaced by what it names, unless the history holds that already.
 
+    And whether it asks for a compaction.
     Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items, and NotFound
     for a reference to nothing.
     """
     given = [] if wanted.input is None else wanted.input
     message = {"type": "message", "role": "user", "content": given}
-    items = parse_input([message] if isinstance(given, str) else given, new_id)
+    items, is_triggered = without_trigger(parse_input([message] if isinstance(given, str) else given, new_id))
     if not items and not history:
         raise missing("input")
     known = {item["id"] for item in history if item.get("id")}
@@ -178,7 +181,7 @@ async def new_items(request: web.Request, wanted: CreateResponse, history: list[
     if wanted.conversation_id is not None:
         before = [item["id"] for item in history if item.get("id")]
         _refuse_duplicates([*before, *(item["id"] for item in new)])
-    return new
+    return new, is_triggered
 
 
 async def _referenced(request: web.Request, item_id: str) -> Item:
