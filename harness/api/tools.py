@@ -1,6 +1,6 @@
 """Tools and the choice among them: what ``responses.create`` takes, and what a Response shows of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StrictBool, StrictStr
@@ -99,8 +99,11 @@ class AllowedTools(Closed):
     tools: Annotated[list[Any], Field(min_length=1)]
 
 
-def check_tools(tools: list[Object]) -> None:
-    """Raises InvalidRequest for a tool that is none, or that the model cannot be given."""
+def check_tools(tools: list[Object], connectors: Collection[str] = ()) -> None:
+    """Raises InvalidRequest for a tool that is none, or that the model cannot be given.
+
+    ``connectors`` are the ids of MCP servers that can be asked for by them.
+    """
     for place, tool in enumerate(tools):
         path = f"tools[{place}]"
         kind = _kind(tool, path)
@@ -109,7 +112,7 @@ def check_tools(tools: list[Object]) -> None:
         elif kind == "custom":
             _check_format(parse(CustomTool, tool, path).format, f"{path}.format")
         elif kind == "mcp":
-            check_mcp_tool(tool, path)
+            check_mcp_tool(tool, path, connectors)
         else:
             raise _not_served(kind, path)
     _check_names(tools)

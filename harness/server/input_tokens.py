@@ -21,7 +21,7 @@ async def count(request: web.Request) -> web.Response:
     """An estimate: what the model is sent, history included, as OpenAI's tokenizers cut it. Asks nobody."""
     parts = services(request)
     body = {name: value for name, value in (await json_body(request)).items() if name != "personality"}
-    wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters)
+    wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters, parts.mcp)
     history = await history_of(request, wanted)
     given, _ = await new_items(request, wanted, history, Ids("input_tokens").new)
     asked = chat_body(wanted, context([*history, *given], []))

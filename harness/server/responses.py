@@ -36,7 +36,7 @@ _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cac
 async def create(request: web.Request) -> web.StreamResponse:
     """Run a turn; a client that hangs up does not stop it."""
     parts = services(request)
-    wanted = parse_create(await json_body(request), parts.upstream_parameters, parts.mcp_approval)
+    wanted = parse_create(await json_body(request), parts.upstream_parameters, parts.mcp)
     if wanted.background:
         return await _in_background(request, wanted)
     async with held_conversation(request, wanted) as taken:
