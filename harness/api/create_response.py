@@ -14,6 +14,7 @@ from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.extra_body import check_extra, gather
 from harness.api.listing import Include
 from harness.api.mcp import McpPolicy
+from harness.api.prompts import PromptReference
 from harness.api.tools import NAME, check_choice, check_mode, check_tools
 from harness.api.validation import parse
 from harness.api.writable import check_writable
@@ -27,7 +28,7 @@ HANDED_ON = (
 """What a chat completion calls by the same name: handed on as it came, absent where it was absent."""
 
 _NOT_SERVED = (
-    "moderation", "prompt", "access_programs", "background_options", "image",
+    "moderation", "access_programs", "background_options", "image",
 )  # fmt: skip
 """Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
 
@@ -121,6 +122,7 @@ class CreateResponse(Closed):
     model: StrictStr | None = None
     input: StrictStr | list[Any] | None = None
     instructions: StrictStr | None = None
+    prompt: PromptReference | None = None
     conversation: StrictStr | ConversationReference | None = None
     previous_response_id: StrictStr | None = None
     context_management: Annotated[list[ContextManagement], Field(min_length=1)] | None = None

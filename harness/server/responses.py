@@ -21,6 +21,7 @@ from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
 from harness.server.leases import Keeper, Lease, locked
 from harness.server.openai_headers import local_headers
+from harness.server.prompts import with_prompt
 from harness.server.threshold import threshold_of
 from harness.server.writer import Writer
 from harness.stores.protocol import Object, TurnStore
@@ -78,7 +79,18 @@ async def begin(
     origin = await parts.identity.origin(scope)
     input_items, is_triggered = await new_items(request, wanted, history, origin.ids.new)
     threshold = await threshold_of(wanted, parts)
-    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now, threshold, is_triggered)
+    wanted, told = await with_prompt(parts.state, wanted)
+    plan = Plan(
+        wanted,
+        history,
+        input_items,
+        wanted.conversation_id,
+        origin.ids,
+        origin.now,
+        threshold,
+        compacts=is_triggered,
+        prompt=told,
+    )
     headers = headers_for_upstream(request)
     return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
 
@@ -168,7 +180,7 @@ async def new_items(
     given = [] if wanted.input is None else wanted.input
     message = {"type": "message", "role": "user", "content": given}
     items, is_triggered = without_trigger(parse_input([message] if isinstance(given, str) else given, new_id))
-    if not items and not history:
+    if not items and not history and wanted.prompt is None:
         raise missing("input")
     known = {item["id"] for item in history if item.get("id")}
     new: list[Item] = []

@@ -9,6 +9,7 @@ from harness.stores.protocol import Object
 from harness.stores.state_address import Reach, reach_of, state_url, url_of
 from harness.stores.state_engine import Database, open_database
 from harness.stores.state_items import append, find_conversation
+from harness.stores.state_prompts import PromptsState
 from harness.stores.state_refusal import refusal
 from harness.stores.state_responses import ResponsesState
 from harness.stores.state_schema import completions, conversations, prepare
@@ -48,7 +49,7 @@ async def _prepared(place: URL, reach: Reach) -> Database:
     return database
 
 
-class SqlState(ResponsesState):
+class SqlState(PromptsState, ResponsesState):
     """A StateStore over a SQL database. ``open_state`` makes one; ``close`` it in the same event loop.
 
     A method that is cancelled half-way still runs to its end in the background. Raises InvalidRequest for an item whose

@@ -96,6 +96,16 @@ completions = Table(
     sqlite_autoincrement=True,
 )
 
+# A prompt with all of its versions.
+prompts = Table(
+    "harness_prompts",
+    TABLES,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("data", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 leases = Table(
     "harness_leases",
     TABLES,

@@ -16,7 +16,7 @@ to be next. What the model would be asked may be too long: then it is asked for 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -75,6 +75,7 @@ class Plan:
     """What a turn needs to know: the request, the items before its input, its input, and its conversation's id.
 
     Above the ``threshold`` the context is made short; where the turn ``compacts``, that is all that it does.
+    What the ``prompt`` says stands before all items, in this turn alone.
     """
 
     wanted: CreateResponse
@@ -85,6 +86,7 @@ class Plan:
     now: int
     threshold: Threshold | None = None
     compacts: bool = False
+    prompt: Sequence[Item] = ()
 
     @property
     def items(self) -> list[Item]:
@@ -204,7 +206,7 @@ class Turn:
 
     def _ask(self) -> Iterator[Command]:
         try:
-            body, is_for_summary = self._question(context(self._window.items, self._output.told))
+            body, is_for_summary = self._question([*self.plan.prompt, *context(self._window.items, self._output.told)])
         except HarnessError as error:
             yield from self._refuse(Failed(error))
             return

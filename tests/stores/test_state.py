@@ -285,17 +285,21 @@ def test_a_writer_waits_for_another_program_that_holds_the_file(tmp_path: Path) 
 
 
 def test_a_reopened_state_has_everything(shared_url: str) -> None:
-    response = {"id": "resp_1", "output": []}
+    response, prompt = {"id": "resp_1", "output": []}, {"id": "pmpt_1", "default": 2}
 
     async def write(state: SqlState) -> None:
         await state.create_conversation(conversation(a="1"), [item("msg_1")])
         await state.save_turn(
             response, input_items=[item("msg_2")], conversation_id="conv_1", new_items=[item("msg_2")], keep=True
         )
+        await state.add_prompt({"id": "pmpt_1", "default": 1})
+        assert await state.replace_prompt({"id": "pmpt_1", "default": 1}, prompt)
+        assert not await state.replace_prompt({"id": "pmpt_1", "default": 1}, {"id": "pmpt_1", "default": 3})
         await state.count("scope")
 
     async def read(state: SqlState) -> None:
         assert await state.conversation("conv_1") == conversation(a="1")
+        assert await state.prompt("pmpt_1") == prompt
         assert await state.items("conv_1") == [item("msg_1"), item("msg_2")]
         assert await state.response("resp_1") == response
         assert await state.response_input("resp_1") == [item("msg_2")]
