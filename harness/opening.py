@@ -102,6 +102,6 @@ def _rules(settings: Settings) -> str:
     same = Settings()
     others = (
         *("mode", "recordings", "more_recordings", "upstream", "strict", "keep_equal", "state", "api_key", "cache"),
-        *("responses", "record_errors", "timings", "speed", "vcr", "mcp_mode", "mcp_approval"),
+        *("responses", "record_errors", "timings", "speed", "vcr", "mcp_mode", "mcp_approval", "mcp_connectors"),
     )
     return repr(replace(settings, **{name: getattr(same, name) for name in others}))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from harness.api.mcp import McpPolicy
 from harness.backends.ids import Ids
 from harness.backends.journal import Journal
 from harness.backends.mcp import McpUpstream
@@ -70,7 +71,7 @@ def _services(settings: Settings, backend: Routed, state: StateStore, store: Rec
         settings.upstream_parameters,
         TokenCounter(settings.upstream_names).counter,
         local_responses=settings.responses == "local",
-        mcp_approval=settings.mcp_approval,
+        mcp=McpPolicy(settings.mcp_approval, settings.mcp_connectors),
         at_hand=_at_hand(settings, backend.model, store),
     )
 

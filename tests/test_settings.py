@@ -292,6 +292,14 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytes
             check(dataclasses.replace(settings, mode=mode))
 
 
+def test_connectors_have_urls(tmp_path: Path) -> None:
+    project(tmp_path, '[tool.harness]\nmcp_connectors = {connector_gmail = "http://127.0.0.1:8000/mcp"}\n')
+    assert load({}, {}, tmp_path).mcp_connectors == {"connector_gmail": "http://127.0.0.1:8000/mcp"}
+    for wrong in ('"http://127.0.0.1:8000"', "{connector_gmail = 8000}", '{connector_gmail = "127.0.0.1:8000"}'):
+        project(tmp_path, f"[tool.harness]\nmcp_connectors = {wrong}\n")
+        assert "is not a table of http URLs" in failure(tmp_path)
+
+
 def test_parameters_of_an_upstreams_own_are_names(tmp_path: Path) -> None:
     project(tmp_path, '[tool.harness]\nupstream_parameters = ["grammar", "mirostat"]\n')
     assert load({}, {}, tmp_path).upstream_parameters == ("grammar", "mirostat")

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from harness.api.closed import Deferred
 from harness.api.errors import invalid_prefix
+from harness.api.item_kinds import TRIGGER
 from harness.errors import InvalidRequest
 
 MAX_ITEMS = 20
@@ -51,13 +52,20 @@ def check_conversation_id(conversation_id: str, param: str = "conversation_id") 
     return conversation_id
 
 
-def refuse_references(items: list[dict[str, Any]], param: str = "items") -> list[dict[str, Any]]:
-    """The items, when none is a reference. Raises InvalidRequest for the first that is.
+def refuse_unkept(items: list[dict[str, Any]], param: str = "items") -> list[dict[str, Any]]:
+    """The items, when a conversation can keep all of them. Raises InvalidRequest for the first that it cannot.
 
     A conversation keeps items of its own: one that it has already is not added twice, and one that another has is not
-    known to it.
+    known to it by a mere reference. What only tells a turn what to do is nothing to keep: no description lists it.
     """
     for place, item in enumerate(items):
+        if item["type"] == TRIGGER:
+            raise InvalidRequest(
+                f"Invalid '{param}[{place}]': a '{TRIGGER}' is not kept in a conversation.",
+                hint="Send it as the final input item of a response in the conversation.",
+                param=f"{param}[{place}]",
+                code="invalid_value",
+            )
         if item["type"] == "item_reference":
             raise InvalidRequest(
                 f"Invalid '{param}[{place}]': the item reference '{item['id'][:64]}' cannot be resolved, "

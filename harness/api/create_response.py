@@ -13,8 +13,9 @@ from harness.api.conversations import Metadata
 from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.extra_body import check_extra, gather
 from harness.api.listing import Include
-from harness.api.mcp import Approval, with_approval
-from harness.api.tools import NAME, check_choice, check_tools
+from harness.api.mcp import McpPolicy
+from harness.api.prompts import PromptReference
+from harness.api.tools import NAME, check_choice, check_mode, check_tools
 from harness.api.validation import parse
 from harness.api.writable import check_writable
 from harness.errors import InvalidRequest
@@ -27,9 +28,11 @@ HANDED_ON = (
 """What a chat completion calls by the same name: handed on as it came, absent where it was absent."""
 
 _NOT_SERVED = (
-    "moderation", "prompt", "access_programs", "background_options", "image",
+    "moderation", "access_programs", "background_options", "image",
 )  # fmt: skip
 """Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
+
+_BY_OPENAI = McpPolicy()
 
 ServiceTier: TypeAlias = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
 _Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -119,6 +122,7 @@ class CreateResponse(Closed):
     model: StrictStr | None = None
     input: StrictStr | list[Any] | None = None
     instructions: StrictStr | None = None
+    prompt: PromptReference | None = None
     conversation: StrictStr | ConversationReference | None = None
     previous_response_id: StrictStr | None = None
     context_management: Annotated[list[ContextManagement], Field(min_length=1)] | None = None
@@ -191,12 +195,12 @@ class CreateResponse(Closed):
 
 
 def parse_create(
-    body: dict[str, Any], upstream_parameters: Sequence[str] = (), approval: Approval = "always"
+    body: dict[str, Any], upstream_parameters: Sequence[str] = (), mcp: McpPolicy = _BY_OPENAI
 ) -> CreateResponse:
     """A request body as CreateResponse, its input still as the client wrote it.
 
     ``upstream_parameters`` are keys that OpenAI does not have and the upstream does; they join ``extra_body``.
-    ``approval`` is what calls of MCP servers' tools need where the body does not say. Raises InvalidRequest in OpenAI's
+    ``mcp`` is what holds of MCP servers where the body does not say. Raises InvalidRequest in OpenAI's
     words for whatever is wrong with the body.
     """
     body = gather(body, {*upstream_parameters} - {*CreateResponse.model_fields, *_NOT_SERVED})
@@ -218,12 +222,10 @@ def parse_create(
     _check_thresholds(wanted)
     _check_format(wanted)
     check_extra(wanted.extra_body or {})
-    check_tools(wanted.tools or [])
-    if wanted.tool_choice is not None:
-        check_choice(wanted.tool_choice, wanted.tools or [])
+    _check_tools(wanted.tool_choice, wanted.tools or [], mcp)
     if wanted.background and not wanted.keeps:
         raise invalid_value("store", "Background mode requires 'store' to be true: the response is to be polled.")
-    return wanted.model_copy(update={"tools": with_approval(wanted.tools, approval)})
+    return wanted.model_copy(update={"tools": mcp.completed(wanted.tools)})
 
 
 def _check_ids(wanted: CreateResponse) -> None:
@@ -250,6 +252,15 @@ def _check_thresholds(wanted: CreateResponse) -> None:
                 param=f"context_management[{place}].compact_threshold",
                 code="missing_required_parameter",
             )
+
+
+def _check_tools(choice: str | dict[str, Any] | None, tools: list[dict[str, Any]], mcp: McpPolicy) -> None:
+    """What stands at the top of the request is told before what stands inside of a tool."""
+    if isinstance(choice, str):
+        check_mode(choice, tools)
+    check_tools(tools, mcp.connectors)
+    if isinstance(choice, dict):
+        check_choice(choice, tools)
 
 
 def _check_format(wanted: CreateResponse) -> None:

@@ -29,6 +29,7 @@ def invalid_prefix(param: str, given: str, prefix: str) -> InvalidRequest:
     """An id of another kind of thing, or of nothing at all (``conversation="abc"``)."""
     return InvalidRequest(
         f"Invalid '{param}': '{given[:64]}'. Expected an ID that begins with '{prefix}'.",
+        hint=f"Such an ID is given by the server, and looks like '{prefix}_…'.",
         param=param,
         code="invalid_id_prefix",
     )

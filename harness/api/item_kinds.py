@@ -16,6 +16,9 @@ from harness.api.validation import ID_PATTERN, MAX_ID
 
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=ID_PATTERN)]
 
+TRIGGER = "compaction_trigger"
+"""The kind of input item that asks for a compaction in place of an answer."""
+
 _Objects: TypeAlias = Annotated[list[dict[str, Any]], BeforeValidator(lambda value: [] if value is None else value)]
 _Detail: TypeAlias = Annotated[
     Literal["low", "high", "auto", "original"], BeforeValidator(lambda value: "auto" if value is None else value)
@@ -233,7 +236,7 @@ KINDS: Mapping[str, Kind] = {
     "additional_tools": _kind("at", role=str, tools=_List),
     "configuration_update": _kind("cfg", "reasoning text"),
     "compaction": _kind("cmp", "created_by", encrypted_content=str),
-    "compaction_trigger": _kind("cmpt"),
+    TRIGGER: _kind("cmpt"),
     "program": _kind("prog", "caller_id", call_id=str, code=str, fingerprint=str),
     "program_output": _kind("progo", status=_Status, call_id=str, result=str),
 }

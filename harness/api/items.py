@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from harness.api.closed import known_keys
-from harness.api.errors import invalid_prefix, missing
+from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.item_kinds import (
     ARTEFACTS,
     INPUT_PARTS,
@@ -12,6 +12,7 @@ from harness.api.item_kinds import (
     PARTS,
     SHOWN_NULLS,
     SOURCES,
+    TRIGGER,
     Message,
     Reference,
 )
@@ -43,6 +44,19 @@ def parse_input(value: Any, new_id: NewId) -> list[dict[str, Any]]:
         if item["type"] == "function_call_output" and item.get("call_id") is None:
             raise missing(f"input[{place}].call_id")
     return items
+
+
+def without_trigger(items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """The items of an input without the ``compaction_trigger`` that ends it, and whether there was one.
+
+    Raises InvalidRequest for one that does not come last.
+    """
+    for place, item in enumerate(items[:-1]):
+        if item["type"] == TRIGGER:
+            path = f"input[{place}]"
+            raise invalid_value(path, f"Invalid '{path}': a '{TRIGGER}' must be the final input item.")
+    is_triggered = bool(items) and items[-1]["type"] == TRIGGER
+    return items[:-1] if is_triggered else items, is_triggered
 
 
 def _item(item: Any, path: str, new_id: NewId) -> dict[str, Any]:

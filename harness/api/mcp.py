@@ -5,6 +5,8 @@ Source: OpenAI's description (``MCPTool``, ``MCPListTools``, ``MCPToolCall``) an
 """
 
 import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -53,6 +55,7 @@ class McpTool(Closed):
     type: Literal["mcp"]
     server_label: Annotated[StrictStr, Field(min_length=1)]
     server_url: StrictStr | None = None
+    connector_id: StrictStr | None = None
     server_description: StrictStr | None = None
     headers: dict[StrictStr, StrictStr] | None = None
     authorization: StrictStr | None = None
@@ -84,23 +87,53 @@ class McpTool(Closed):
         return sent | ({"Authorization": f"Bearer {self.authorization}"} if self.authorization else {})
 
 
-def check_mcp_tool(tool: Object, path: str) -> None:
-    """Raises InvalidRequest for what is no MCP server, or none that can be asked from here."""
-    for name in ("connector_id", "tunnel_id"):
+@dataclass(frozen=True, slots=True)
+class McpPolicy:
+    """What a request need not say of MCP servers: whether calls need an approval, and where each connector is.
+
+    ``connectors`` has the URLs of servers that stand in for OpenAI's connectors, by their ids.
+    """
+
+    approval: Approval = "always"
+    connectors: Mapping[str, str] = field(default_factory=dict)
+
+    def completed(self, tools: list[Object] | None) -> list[Object] | None:
+        """The tools of a request, with what it does not say of MCP servers."""
+        return None if tools is None else [self._completed(tool) for tool in tools]
+
+    def _completed(self, tool: Object) -> Object:
+        if tool["type"] != "mcp":
+            return tool
+        said = {"require_approval": self.approval, "server_url": self.connectors.get(str(tool.get("connector_id")))}
+        return tool | {name: value for name, value in said.items() if tool.get(name) is None and value is not None}
+
+
+def check_mcp_tool(tool: Object, path: str, connectors: Collection[str] = ()) -> None:
+    """Raises InvalidRequest for what is no MCP server, or none that can be asked from here.
+
+    ``connectors`` are the ids of those that can.
+    """
+    is_connector = tool.get("server_url") is None and tool.get("connector_id") in connectors
+    for name in ("tunnel_id",) if is_connector else ("connector_id", "tunnel_id"):
         if tool.get(name) is not None:
-            raise InvalidRequest(
-                f"'{name}' names an MCP server that OpenAI alone can reach.",
-                hint="Give the server's own 'server_url'.",
-                param=f"{path}.{name}",
-                code="unsupported_value",
-            )
+            raise _out_of_reach(name, f"{path}.{name}")
     server = parse(McpTool, _without_nulls(tool), path)
-    if not server.server_url:
+    if not server.server_url and not is_connector:
         raise missing(f"{path}.server_url")
-    if not _is_web_address(server.server_url):
+    if server.server_url and not _is_web_address(server.server_url):
         raise invalid_value(f"{path}.server_url", f"Invalid '{path}.server_url': it is no http or https URL.")
     if server.authorization and "authorization" in map(str.lower, server.headers or ()):
         raise invalid_value(f"{path}.authorization", "Give either 'authorization' or an Authorization header.")
+
+
+def _out_of_reach(name: str, path: str) -> InvalidRequest:
+    stand_in = ', or the URL of one that stands in for it: mcp_connectors = {NAME = "http://…"} in [tool.harness]'
+    return InvalidRequest(
+        f"'{name}' names an MCP server that OpenAI alone can reach.",
+        hint=f"Give the server's own 'server_url'{stand_in if name == 'connector_id' else ''}.",
+        param=path,
+        code="unsupported_value",
+    )
 
 
 def _without_nulls(tool: Object) -> Object:
@@ -121,30 +154,25 @@ def servers(tools: list[Object] | None) -> dict[str, McpTool]:
     return {server.server_label: server for server in found}
 
 
-def with_approval(tools: list[Object] | None, policy: Approval) -> list[Object] | None:
-    """The tools of a request; of MCP servers that it says nothing of, the ``policy`` is what they need."""
-
-    def said(tool: Object) -> Object:
-        is_unsaid = tool["type"] == "mcp" and tool.get("require_approval") is None
-        return tool | {"require_approval": policy} if is_unsaid else tool
-
-    return None if tools is None else [said(tool) for tool in tools]
-
-
 def shown_mcp_tool(tool: Object) -> Object:
     """An MCP server as a Response shows it: as OpenAI does, without the path of its URL and what its headers say."""
-    parts = urlsplit(tool["server_url"])
-    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    connector = tool.get("connector_id")
     shown = {
         "type": "mcp",
         "server_label": tool["server_label"],
-        "server_url": host + (_REDACTED if parts.path.strip("/") or parts.query else ""),
+        **({"connector_id": connector} if connector else {"server_url": _shown_url(tool["server_url"])}),
         "allowed_tools": tool.get("allowed_tools"),
         "headers": dict.fromkeys(tool["headers"], _REDACTED) if tool.get("headers") else None,
         "require_approval": tool.get("require_approval") or "always",
     }
     described = tool.get("server_description")
     return shown | ({"server_description": described} if described else {})
+
+
+def _shown_url(url: str) -> str:
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    return host + (_REDACTED if parts.path.strip("/") or parts.query else "")
 
 
 class _Tool(Deferred):

@@ -68,6 +68,7 @@ def response_object(
         "metadata": wanted.metadata or {},
         # The keys that OpenAI's description does not let be null.
         **({} if wanted.user is None else {"user": wanted.user}),
+        **({} if wanted.prompt is None else {"prompt": wanted.prompt.model_dump(exclude_none=True)}),
         **({} if caching is None else {"prompt_cache_options": {"mode": "implicit", "ttl": "30m"} | caching}),
     }
 

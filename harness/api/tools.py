@@ -1,6 +1,6 @@
 """Tools and the choice among them: what ``responses.create`` takes, and what a Response shows of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StrictBool, StrictStr
@@ -99,8 +99,11 @@ class AllowedTools(Closed):
     tools: Annotated[list[Any], Field(min_length=1)]
 
 
-def check_tools(tools: list[Object]) -> None:
-    """Raises InvalidRequest for a tool that is none, or that the model cannot be given."""
+def check_tools(tools: list[Object], connectors: Collection[str] = ()) -> None:
+    """Raises InvalidRequest for a tool that is none, or that the model cannot be given.
+
+    ``connectors`` are the ids of MCP servers that can be asked for by them.
+    """
     for place, tool in enumerate(tools):
         path = f"tools[{place}]"
         kind = _kind(tool, path)
@@ -109,7 +112,7 @@ def check_tools(tools: list[Object]) -> None:
         elif kind == "custom":
             _check_format(parse(CustomTool, tool, path).format, f"{path}.format")
         elif kind == "mcp":
-            check_mcp_tool(tool, path)
+            check_mcp_tool(tool, path, connectors)
         else:
             raise _not_served(kind, path)
     _check_names(tools)
@@ -160,14 +163,16 @@ def _not_served(kind: str, path: str) -> InvalidRequest:
     )
 
 
-def check_choice(choice: str | Object, tools: list[Object]) -> None:
+def check_mode(choice: str, tools: list[Object]) -> None:
+    """Raises InvalidRequest for a ``tool_choice`` in a word that is none, or that needs tools where there are none."""
+    if choice not in _MODES:
+        raise unsupported("tool_choice", choice, _MODES)
+    if choice == "required" and not tools:
+        raise _fault("Tool choice 'required' must be specified with 'tools' parameter.")
+
+
+def check_choice(choice: Object, tools: list[Object]) -> None:
     """Raises InvalidRequest for a ``tool_choice`` that is none, or that chooses what is not among ``tools``."""
-    if isinstance(choice, str):
-        if choice not in _MODES:
-            raise unsupported("tool_choice", choice, _MODES)
-        if choice == "required" and not tools:
-            raise _fault("Tool choice 'required' must be specified with 'tools' parameter.")
-        return
     kind = _kind(choice, "tool_choice")
     known: dict[str, Callable[[], list[Object]]] = {
         "function": lambda: [_named(choice, "tool_choice")],

@@ -180,19 +180,22 @@ def _below(param: str, error: ErrorDetails, limits: Mapping[str, Any]) -> Invali
     least = limits.get("ge", limits.get("gt"))
     kind = _number(least)
     wanted = f"a value {'>=' if 'ge' in limits else '>'} {least:g}"
-    return _limit(param, f"{kind} below minimum value", wanted, _bare(error["input"]), f"{kind}_below_min_value")
+    code = f"{kind}_below_min_value"
+    return _limit(param, f"{kind} below minimum value", wanted, _bare(error["input"]), code, hint=f"{error['msg']}.")
 
 
 def _above(param: str, error: ErrorDetails, limits: Mapping[str, Any]) -> InvalidRequest:
     most = limits.get("le", limits.get("lt"))
     kind = _number(most)
     wanted = f"a value {'<=' if 'le' in limits else '<'} {most:g}"
-    return _limit(param, f"{kind} above maximum value", wanted, _bare(error["input"]), f"{kind}_above_max_value")
+    code = f"{kind}_above_max_value"
+    return _limit(param, f"{kind} above maximum value", wanted, _bare(error["input"]), code, hint=f"{error['msg']}.")
 
 
-def _limit(param: str, fault: str, wanted: str, given: str, code: str) -> InvalidRequest:
+def _limit(param: str, fault: str, wanted: str, given: str, code: str, *, hint: str = "") -> InvalidRequest:
+    """A limit in OpenAI's words. ``hint`` is pydantic's sentence, by which clients of OGX know a number's limit."""
     message = f"Invalid '{param}': {fault}. Expected {wanted}, but got {given} instead."
-    return InvalidRequest(message, param=param, code=code)
+    return InvalidRequest(message, hint=hint, param=param, code=code)
 
 
 _SENTENCES: dict[str, Callable[[str, ErrorDetails, Mapping[str, Any]], InvalidRequest]] = {

@@ -106,6 +106,7 @@ def miss_error(request: Request, store: Searched, canonicalizer: Canonicalizer) 
         f"No recording for {request.method} {request.path}{f' ({what})' if what else ''}, key {key[:12]}.",
         f"Looked in {store.where}: {_count(len(entries), 'recording')}, {_alike(request, entries, upstreams)}, "
         + (f"scope {request.scope}." if request.scope else "no scope."),
+        *_unknown_model(request, entries, upstreams),
     ]
     if nearest is not None:
         of = f" ({nearest.scope})" if nearest.scope else ""
@@ -161,10 +162,23 @@ def _quoted(scope: str) -> str:
 def _alike(request: Request, entries: Sequence[Entry], upstreams: Sequence[str]) -> str:
     """How many recordings are of the same model, or of the same endpoint where there is none."""
     if request.model:
-        asked = bare_model(request.model, upstreams)
-        return f"{sum(bare_model(entry.model, upstreams) == asked for entry in entries)} for this model"
+        return f"{_of_model(request.model, entries, upstreams)} for this model"
     endpoint = endpoint_of(request.path)
     return f"{sum(endpoint_of(entry.path) == endpoint for entry in entries)} for this endpoint"
+
+
+def _unknown_model(request: Request, entries: Sequence[Entry], upstreams: Sequence[str]) -> list[str]:
+    """A line for a model of which nothing is recorded, where something is: OGX's words, which its clients know."""
+    if not entries or not request.model or _of_model(request.model, entries, upstreams):
+        return []
+    return [
+        f"In these recordings: Model '{request.model}' not found. Use 'client.models.list()' to list available Models."
+    ]
+
+
+def _of_model(model: str, entries: Sequence[Entry], upstreams: Sequence[str]) -> int:
+    asked = bare_model(model, upstreams)
+    return sum(bare_model(entry.model, upstreams) == asked for entry in entries)
 
 
 def _count(number: int, thing: str) -> str:

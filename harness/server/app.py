@@ -16,6 +16,7 @@ from harness.server import (
     inference,
     input_tokens,
     openai_headers,
+    prompts,
     responses,
     sockets,
     stored_completions,
@@ -33,6 +34,7 @@ LOCAL_ROUTES: list[tuple[str, str, Handler]] = [
     *sockets.ROUTES,
     *input_tokens.ROUTES,
     *compaction.ROUTES,
+    *prompts.ROUTES,
 ]
 """Method, path and handler of what is served from the state."""
 
@@ -42,7 +44,7 @@ ROUTES: list[tuple[str, str, Handler]] = [*inference.ROUTES, *LOCAL_ROUTES]
 _ALSO = "/v1/openai"
 """What stands before ``/v1`` for clients of a llama-stack of before OGX: it served OpenAI's API below its own."""
 
-_LOCAL_PATHS = r"chat/completions|responses|conversations"
+_LOCAL_PATHS = r"chat/completions|responses|conversations|prompts"
 """Below ``/v1``: where what is not known is not the backend's either, as long as the state answers there."""
 
 _LARGEST_BODY = 512 * 1024 * 1024

@@ -19,7 +19,8 @@ async def compact(request: web.Request) -> web.Response:
     wanted = parse_compact(await json_body(request))
     history = await history_of(request, wanted)
     origin = await parts.identity.origin(scope_of(request))
-    items = [*history, *await new_items(request, wanted, history, origin.ids.new)]
+    given, _ = await new_items(request, wanted, history, origin.ids.new)
+    items = [*history, *given]
     plan = Plan(wanted, items, [request_item(origin.ids.new("msg"))], None, origin.ids, origin.now)
     headers = headers_for_upstream(request)
     driver = Driver(parts.backend, parts.state, scope_of(request), headers, lambda: parts.identity.end(origin))

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from harness.api.body import parse_object
-from harness.api.mcp import Approval
+from harness.api.mcp import McpPolicy
 from harness.backends.protocol import Answer, AtHand, Backend
 from harness.errors import HarnessError, InvalidRequest
 from harness.server.background import Runs
@@ -55,7 +55,7 @@ class Services:
     ``upstream_names`` are the prefixes that a model's name may have, ``upstream_parameters`` the keys of a response's
     request that go to the upstream as they are; ``counter`` gives what counts a model's tokens in a text. Without
     ``local_responses`` the backend answers for responses, conversations and stored completions as for anything else.
-    ``mcp_approval`` is what calls of MCP servers' tools need where a request does not say. ``at_hand``, where there is
+    ``mcp`` is what holds of MCP servers where a request does not say. ``at_hand``, where there is
     one, is what of the backend answers in any thread. ``unscoped`` is the scope of requests that name none.
     """
 
@@ -66,7 +66,7 @@ class Services:
     upstream_parameters: Sequence[str] = ()
     counter: Callable[[str], Callable[[str], int]] = _no_counter
     local_responses: bool = True
-    mcp_approval: Approval = "always"
+    mcp: McpPolicy = field(default_factory=McpPolicy)
     at_hand: AtHand | None = None
     unscoped: Unscoped = field(default_factory=Unscoped)
 

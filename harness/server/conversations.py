@@ -12,7 +12,7 @@ from harness.api.conversations import (
     check_conversation_id,
     conversation_object,
     deleted_conversation,
-    refuse_references,
+    refuse_unkept,
 )
 from harness.api.errors import not_found
 from harness.api.items import parse_items
@@ -21,6 +21,7 @@ from harness.api.validation import is_id, parse
 from harness.errors import NotFound
 from harness.server.context import json_body, scope_of, services
 from harness.server.identity import Origin
+from harness.turn.ids import looks_made
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +30,7 @@ async def create_conversation(request: web.Request) -> web.Response:
     body = parse(CreateConversation, await json_body(request))
     origin = await _origin(request)
     conversation = conversation_object(origin.ids.new("conv"), origin.now, body.metadata)
-    items = _items(body.items or [], origin)
+    items = await _items(request, body.items or [], origin)
     await services(request).state.create_conversation(conversation, items)
     return web.json_response(conversation)
 
@@ -58,7 +59,7 @@ async def create_items(request: web.Request) -> web.Response:
     conversation_id = _conversation_id(request)
     parse_include_query(request.query.items())
     body = parse(CreateItems, await json_body(request))
-    items = _items(body.items, await _origin(request))
+    items = await _items(request, body.items, await _origin(request))
     if not await services(request).state.add_items(conversation_id, items):
         raise _no_conversation(conversation_id)
     return web.json_response(list_body(items))
@@ -105,8 +106,15 @@ ROUTES: list[tuple[str, str, Handler]] = [
 """Method, path below the server's prefix, handler."""
 
 
-def _items(given: list[Any], origin: Origin) -> list[dict[str, Any]]:
-    return refuse_references(parse_items(given, "items", origin.ids.new))
+async def _items(request: web.Request, given: list[Any], origin: Origin) -> list[dict[str, Any]]:
+    """The items as they are to be kept: one that a conversation has already is that one, whatever it is sent as.
+
+    So OGX does it, as it says that OpenAI does. An id that a client thought up names nothing anywhere else.
+    """
+    items = refuse_unkept(parse_items(given, "items", origin.ids.new))
+    asked = {item["id"] for item in given if isinstance(item.get("id"), str) and looks_made(item["id"])}
+    known = await services(request).state.items_anywhere(asked)
+    return [known.get(item["id"], item) for item in items]
 
 
 async def _origin(request: web.Request) -> Origin:

@@ -7,6 +7,7 @@ from aiohttp import web
 from harness.api.create_response import parse_create
 from harness.errors import HarnessError
 from harness.server.context import json_body, services
+from harness.server.prompts import with_prompt
 from harness.server.responses import history_of, new_items
 from harness.turn.compacting import context
 from harness.turn.ids import Ids
@@ -21,10 +22,11 @@ async def count(request: web.Request) -> web.Response:
     """An estimate: what the model is sent, history included, as OpenAI's tokenizers cut it. Asks nobody."""
     parts = services(request)
     body = {name: value for name, value in (await json_body(request)).items() if name != "personality"}
-    wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters)
+    wanted = parse_create(body | {"model": body.get("model") or _ANY_MODEL}, parts.upstream_parameters, parts.mcp)
     history = await history_of(request, wanted)
-    items = [*history, *await new_items(request, wanted, history, Ids("input_tokens").new)]
-    asked = chat_body(wanted, context(items, []))
+    given, _ = await new_items(request, wanted, history, Ids("input_tokens").new)
+    wanted, told = await with_prompt(parts.state, wanted)
+    asked = chat_body(wanted, [*told, *context([*history, *given], [])])
     counted = await asyncio.to_thread(lambda: prompt_tokens(asked, parts.counter(str(wanted.model))))
     if counted is None:
         raise HarnessError(

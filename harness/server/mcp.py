@@ -10,7 +10,7 @@ from harness.errors import HarnessError, UpstreamError
 from harness.recording.mcp import CALL_PATH, LIST_PATH, call_body, list_body
 from harness.turn.commands import CallTool
 
-_FAILED_DEPENDENCY = 424
+_UNAUTHORIZED, _FAILED_DEPENDENCY = 401, 424
 
 
 class McpServers:
@@ -30,20 +30,27 @@ class McpServers:
             target.leave()
 
     async def tools(self, label: str) -> list[dict[str, Any]]:
-        """A server's tools. Raises HarnessError; where it is the server's fault, it is the 424 that OpenAI answers."""
+        """A server's tools. Raises HarnessError; where it is the server's fault, it is the 424 that OpenAI answers.
+
+        But that it wants to know who asks is a 401, as OGX answers: it is the request that lacks something.
+        """
+        status, hint = _FAILED_DEPENDENCY, ""
         try:
             answer = await self._send(label, LIST_PATH, list_body(label, self._url(label)))
             if answer.status < 400:
                 return listed_tools(_json(answer))
+            if answer.status == _UNAUTHORIZED:
+                status, hint = answer.status, "Give the server's token as the tool's 'authorization'."
             reason = call_error(_json(answer), answer.status)["message"]
         except UpstreamError as error:
             reason = error.message
         raise HarnessError(
             f"Error retrieving tool list from MCP server: '{label}'. {reason}",
+            hint=hint,
             param="tools",
             code="http_error",
             type="external_connector_error",
-            http_status=_FAILED_DEPENDENCY,
+            http_status=status,
         )
 
     async def call(self, command: CallTool) -> tuple[str | None, dict[str, Any] | None]:

@@ -11,7 +11,7 @@ from harness.api import sse
 from harness.api.background import is_running, not_cancellable, not_streamable, parse_retrieve_query
 from harness.api.create_response import CreateResponse, parse_create
 from harness.api.errors import invalid_prefix, missing, not_found
-from harness.api.items import NewId, parse_input
+from harness.api.items import NewId, parse_input, without_trigger
 from harness.api.listing import list_body, paginate, parse_list_query
 from harness.api.validation import is_id
 from harness.errors import HarnessError, InvalidRequest, NotFound, RecordingNotFound, UpstreamError
@@ -21,6 +21,7 @@ from harness.server.drive import Driver
 from harness.server.inference import RECORDING_HEADER, headers_for_upstream
 from harness.server.leases import Keeper, Lease, locked
 from harness.server.openai_headers import local_headers
+from harness.server.prompts import with_prompt
 from harness.server.threshold import threshold_of
 from harness.server.writer import Writer
 from harness.stores.protocol import Object, TurnStore
@@ -36,7 +37,7 @@ _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cac
 async def create(request: web.Request) -> web.StreamResponse:
     """Run a turn; a client that hangs up does not stop it."""
     parts = services(request)
-    wanted = parse_create(await json_body(request), parts.upstream_parameters, parts.mcp_approval)
+    wanted = parse_create(await json_body(request), parts.upstream_parameters, parts.mcp)
     if wanted.background:
         return await _in_background(request, wanted)
     async with held_conversation(request, wanted) as taken:
@@ -76,9 +77,20 @@ async def begin(
     parts, scope = services(request), scope_of(request)
     history = await history_of(request, wanted, known)
     origin = await parts.identity.origin(scope)
-    input_items = await new_items(request, wanted, history, origin.ids.new)
+    input_items, is_triggered = await new_items(request, wanted, history, origin.ids.new)
     threshold = await threshold_of(wanted, parts)
-    plan = Plan(wanted, history, input_items, wanted.conversation_id, origin.ids, origin.now, threshold)
+    wanted, told = await with_prompt(parts.state, wanted)
+    plan = Plan(
+        wanted,
+        history,
+        input_items,
+        wanted.conversation_id,
+        origin.ids,
+        origin.now,
+        threshold,
+        compacts=is_triggered,
+        prompt=told,
+    )
     headers = headers_for_upstream(request)
     return plan, Driver(parts.backend, store, scope, headers, lambda: parts.identity.end(origin))
 
@@ -156,16 +168,19 @@ async def _kept(request: web.Request, response_id: str) -> tuple[Object, list[It
     return None if response is None or before is None else (response, before)
 
 
-async def new_items(request: web.Request, wanted: CreateResponse, history: list[Item], new_id: NewId) -> list[Item]:
+async def new_items(
+    request: web.Request, wanted: CreateResponse, history: list[Item], new_id: NewId
+) -> tuple[list[Item], bool]:
     """The input as items, each reference replaced by what it names, unless the history holds that already.
 
+    And whether it asks for a compaction.
     Raises InvalidRequest when there is nothing to answer to, or the conversation could not take the items, and NotFound
     for a reference to nothing.
     """
     given = [] if wanted.input is None else wanted.input
     message = {"type": "message", "role": "user", "content": given}
-    items = parse_input([message] if isinstance(given, str) else given, new_id)
-    if not items and not history:
+    items, is_triggered = without_trigger(parse_input([message] if isinstance(given, str) else given, new_id))
+    if not items and not history and wanted.prompt is None:
         raise missing("input")
     known = {item["id"] for item in history if item.get("id")}
     new: list[Item] = []
@@ -178,7 +193,7 @@ async def new_items(request: web.Request, wanted: CreateResponse, history: list[
     if wanted.conversation_id is not None:
         before = [item["id"] for item in history if item.get("id")]
         _refuse_duplicates([*before, *(item["id"] for item in new)])
-    return new
+    return new, is_triggered
 
 
 async def _referenced(request: web.Request, item_id: str) -> Item:
@@ -265,13 +280,17 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def list_input_items(request: web.Request) -> web.Response:
-    """What the model knew when it answered: the items before the input, and the input."""
+    """What the model knew when it answered: the items before the input, and the input.
+
+    Compactions are not shown: OpenAI hides them here, as OGX's authors found.
+    """
     response_id = _response_id(request)
     query = parse_list_query(request.query.items())
     items = await services(request).state.response_input(response_id)
     if items is None:
         raise not_found("Response", response_id)
-    page = paginate(items, query.after, query.limit, query.order)
+    shown = [item for item in items if item["type"] != "compaction"]
+    page = paginate(shown, query.after, query.limit, query.order)
     return web.json_response(list_body(page.items, has_more=page.has_more))
 
 

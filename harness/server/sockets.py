@@ -105,7 +105,7 @@ class Dialogue:
 
     async def _turn(self, event: dict[str, Any], lane: str | None) -> None:
         parts = services(self._request)
-        wanted = parse_create(response_body(event), parts.upstream_parameters, parts.mcp_approval)
+        wanted = parse_create(response_body(event), parts.upstream_parameters, parts.mcp)
         known = {response["id"]: (response, before) for response, before in self._last.values()}
         async with held_conversation(self._request, wanted) as taken:
             plan, driver = await begin(self._request, wanted, Keeper(parts.state, taken), known)

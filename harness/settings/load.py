@@ -49,6 +49,7 @@ def load(
         speed=values.speed(given.find("speed", "")),
         upstreams=named_upstreams(table.get("upstreams", {}), environ),
         upstream_parameters=tables.upstream_parameters(table.get("upstream_parameters", [])),
+        mcp_connectors=tables.mcp_connectors(table.get("mcp_connectors", {})),
         match=tables.match(table.get("match", {})),
         redact=tables.redact(table.get("redact", {}), environ),
         keep_equal=values.truth(given.find("keep_equal", "true")),

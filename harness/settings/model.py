@@ -94,7 +94,7 @@ class Settings:
     """Everything that can be chosen. ``state`` is a path or a database URL; None keeps the state in memory.
 
     ``mcp_mode`` is the mode of MCP servers, None that of the model; ``mcp_approval`` is what calls of their tools need
-    where a request does not say.
+    where a request does not say; ``mcp_connectors`` are the URLs of servers that stand in for OpenAI's connectors.
     ``responses`` says who answers for responses, conversations and stored completions. ``record_errors`` records what
     says nothing about the request as well, ``timings`` when each piece of an answer came; ``speed`` replays it so many
     times as fast, None at once.
@@ -124,6 +124,7 @@ class Settings:
     vcr: bool = False
     mcp_mode: Mode | None = None
     mcp_approval: Literal["always", "never"] = "always"
+    mcp_connectors: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = field(default=None, repr=False)
 
     @property

@@ -11,7 +11,7 @@ from harness.errors import SettingsError
 TABLE = (
     *("mode", "mcp_mode", "recordings", "upstream", "strict", "state", "responses", "keep_equal", "cache"),
     *("record_errors", "timings", "speed", "vcr", "mcp_approval"),
-    *("upstreams", "upstream_parameters", "match", "redact", "setups"),
+    *("upstreams", "upstream_parameters", "mcp_connectors", "match", "redact", "setups"),
 )
 """What ``[tool.harness]`` may hold."""
 

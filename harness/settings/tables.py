@@ -7,6 +7,7 @@ from typing import Any
 from harness.errors import SettingsError
 from harness.settings.model import Match, Redact
 from harness.settings.sources import checked_table
+from harness.settings.values import web_address
 
 
 def upstream_parameters(value: Any) -> tuple[str, ...]:
@@ -17,6 +18,16 @@ def upstream_parameters(value: Any) -> tuple[str, ...]:
             "[tool.harness] upstream_parameters is not a list of names.",
             hint='Write upstream_parameters = ["repetition_penalty"].',
         ) from error
+
+
+def mcp_connectors(value: Any) -> dict[str, str]:
+    """``[tool.harness.mcp_connectors]``: ids of connectors, and the URLs of the servers that stand in for them."""
+    if not isinstance(value, dict) or not all(isinstance(url, str) and web_address(url) for url in value.values()):
+        raise SettingsError(
+            "[tool.harness] mcp_connectors is not a table of http URLs.",
+            hint='Write mcp_connectors = {connector_gmail = "http://127.0.0.1:8000/mcp"}.',
+        )
+    return value
 
 
 def match(value: Any) -> Match:

@@ -81,7 +81,7 @@ def state(found: Found) -> str | None:
 def upstream(found: Found) -> str:
     source, text = found.source, str(found.value).strip()
     hint = f"Write it like {DEFAULT_UPSTREAM}, the /v1 included."
-    parts = _split(text)
+    parts = web_address(text)
     if parts is None:
         raise SettingsError(f"{source}: {found.value!r} is not a base URL.", hint=hint)
     if "@" in parts.netloc:
@@ -92,7 +92,7 @@ def upstream(found: Found) -> str:
     return text.rstrip("/")
 
 
-def _split(text: str) -> SplitResult | None:
+def web_address(text: str) -> SplitResult | None:
     """A web address in parts; None for what is none."""
     try:
         parts = urlsplit(text)

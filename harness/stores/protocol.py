@@ -1,6 +1,6 @@
 """What the other rooms ask of a store, whatever it is made of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from harness.recording.lookup import Entry
@@ -153,6 +153,10 @@ class StateStore(TurnStore, Protocol):
 
     async def item(self, conversation_id: str, item_id: str) -> Object | None: ...
 
+    async def items_anywhere(self, ids: Collection[str]) -> dict[str, Object]:
+        """Those of these items that some conversation has, by their ids."""
+        ...
+
     async def delete_item(self, conversation_id: str, item_id: str) -> bool: ...
 
     async def save_turn(
@@ -245,5 +249,19 @@ class StateStore(TurnStore, Protocol):
         ...
 
     async def delete_completion(self, completion_id: str) -> bool: ...
+
+    async def add_prompt(self, prompt: Object) -> None: ...
+
+    async def prompts(self) -> list[Object]:
+        """Every prompt, oldest first."""
+        ...
+
+    async def prompt(self, prompt_id: str) -> Object | None: ...
+
+    async def replace_prompt(self, old: Object, new: Object) -> bool:
+        """Replace a prompt; False, and nothing written, when it is not as ``old`` says any more."""
+        ...
+
+    async def delete_prompt(self, prompt_id: str) -> bool: ...
 
     async def close(self) -> None: ...

@@ -1,6 +1,6 @@
 """Conversations, responses, chat completions and counters in SQL: SQLite in memory or in a file, or PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import URL, ColumnElement, Connection, and_, delete, insert, select, text, update
 
@@ -11,6 +11,7 @@ from harness.stores.state_address import Reach, reach_of, state_url, url_of
 from harness.stores.state_engine import Database, open_database
 from harness.stores.state_items import append, find_conversation
 from harness.stores.state_pages import page
+from harness.stores.state_prompts import PromptsState
 from harness.stores.state_refusal import refusal
 from harness.stores.state_responses import ResponsesState
 from harness.stores.state_schema import completions, conversations, prepare
@@ -50,7 +51,7 @@ async def _prepared(place: URL, reach: Reach) -> Database:
     return database
 
 
-class SqlState(ResponsesState):
+class SqlState(PromptsState, ResponsesState):
     """A StateStore over a SQL database. ``open_state`` makes one; ``close`` it in the same event loop.
 
     A method that is cancelled half-way still runs to its end in the background. Raises InvalidRequest for an item whose
@@ -116,6 +117,17 @@ class SqlState(ResponsesState):
     async def item(self, conversation_id: str, item_id: str) -> Object | None:
         wanted = select(kept_items.c.data).where(_is_item(conversation_id, item_id))
         return await self._read(lambda connection: connection.scalar(wanted))
+
+    async def items_anywhere(self, ids: Collection[str]) -> dict[str, Object]:
+        if not ids:
+            return {}
+        wanted = select(kept_items.c.id, kept_items.c.data).where(kept_items.c.id.in_(ids))
+
+        def work(connection: Connection) -> dict[str, Object]:
+            # Of copies the first counts: it is what they are copies of.
+            return {row.id: row.data for row in connection.execute(wanted.order_by(kept_items.c.position.desc()))}
+
+        return await self._read(work)
 
     async def delete_item(self, conversation_id: str, item_id: str) -> bool:
         statement = delete(kept_items).where(_is_item(conversation_id, item_id))

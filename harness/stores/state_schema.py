@@ -54,7 +54,7 @@ items = Table(
     TABLES,
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("conversation_id", ForeignKey(conversations.c.id, ondelete="CASCADE"), nullable=False),
-    Column("id", Text, nullable=False),
+    Column("id", Text, nullable=False, index=True),
     Column("data", JSON, nullable=False),
     UniqueConstraint("conversation_id", "id"),
     sqlite_autoincrement=True,
@@ -96,6 +96,16 @@ completions = Table(
     sqlite_autoincrement=True,
 )
 
+# A prompt with all of its versions.
+prompts = Table(
+    "harness_prompts",
+    TABLES,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("data", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 leases = Table(
     "harness_leases",
     TABLES,
@@ -127,6 +137,9 @@ def prepare(connection: Connection) -> None:
             hint="Upgrade with: pip install --upgrade harness. Or name another place for the state.",
         )
     TABLES.create_all(connection)
+    for index in items.indexes:
+        # A table that was there already may be older than its index, which changes nothing for older code.
+        index.create(connection, checkfirst=True)
     for version in range(VERSION if found is None else found, VERSION):
         _MIGRATIONS[version](connection)
     if found != VERSION:

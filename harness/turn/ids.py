@@ -1,6 +1,10 @@
 """Ids that follow from a seed: the same seed gives the same ids, another seed others."""
 
 import hashlib
+import re
+
+_DIGITS = 48
+_MADE = re.compile(rf"[a-z]+_[0-9a-f]{{{_DIGITS}}}")
 
 
 class Ids:
@@ -18,4 +22,9 @@ class Ids:
         """The next id, ``msg_…`` for the prefix ``msg``."""
         self._count += 1
         digest = hashlib.sha256(f"{self._seed}/{self._count}".encode()).hexdigest()
-        return f"{prefix}_{digest[:48]}"
+        return f"{prefix}_{digest[:_DIGITS]}"
+
+
+def looks_made(some_id: str) -> bool:
+    """Whether an id can be one of ours: nobody thinks up one like it for something else."""
+    return _MADE.fullmatch(some_id) is not None

@@ -16,7 +16,7 @@ to be next. What the model would be asked may be too long: then it is asked for 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -74,7 +74,8 @@ without it for another kind, and the other clients leave alone what they do not 
 class Plan:
     """What a turn needs to know: the request, the items before its input, its input, and its conversation's id.
 
-    Above the ``threshold`` the context is made short.
+    Above the ``threshold`` the context is made short; where the turn ``compacts``, that is all that it does.
+    What the ``prompt`` says stands before all items, in this turn alone.
     """
 
     wanted: CreateResponse
@@ -84,6 +85,8 @@ class Plan:
     ids: Ids
     now: int
     threshold: Threshold | None = None
+    compacts: bool = False
+    prompt: Sequence[Item] = ()
 
     @property
     def items(self) -> list[Item]:
@@ -153,7 +156,9 @@ class Turn:
     def _advance(self) -> Iterator[Command]:
         """What comes next: a list that is missing, a call that was approved or made, the model, or the end."""
         output, unknown = self._output, self._toolbox.unknown
-        if unknown:
+        if self.plan.compacts:
+            yield from self._finish() if output.items else self._ask()
+        elif unknown:
             self.state = State.LISTING
             yield ListTools(unknown[0])
         elif output.running is not None:
@@ -200,24 +205,31 @@ class Turn:
         yield from self._advance()
 
     def _ask(self) -> Iterator[Command]:
-        output, plan = self._output, self.plan
-        again = any(item["type"] == "mcp_call" for item in output.items)
-        items = context(self._window.items, output.told)
         try:
-            body = chat_body(plan.wanted, items, self._toolbox, again=again)
-            if is_due := self._compacting.is_due(body):
-                body = self._compacting.body(items)
+            body, is_for_summary = self._question([*self.plan.prompt, *context(self._window.items, self._output.told)])
         except HarnessError as error:
             yield from self._refuse(Failed(error))
             return
-        if is_due:
+        if is_for_summary:
             self.state = State.COMPACTING
         else:
             self.state, self._asked, self._reader = State.ASKING, True, Reader()
-            output.begin()
-        if plan.wanted.background:
+            self._output.begin()
+        if self.plan.wanted.background:
             yield from self._start()
         yield Ask(body)
+
+    def _question(self, items: list[Item]) -> tuple[dict[str, Any], bool]:
+        """The chat completion to ask for, and whether it is one for a summary: what is too long is made short first.
+
+        Raises HarnessError for what a chat completion has no place for, and where tokens cannot be counted.
+        """
+        if not self.plan.compacts:
+            again = any(item["type"] == "mcp_call" for item in self._output.items)
+            body = chat_body(self.plan.wanted, items, self._toolbox, again=again)
+            if not self._compacting.is_due(body):
+                return body, False
+        return self._compacting.body(items), True
 
     def _summary(self, what: Chunk) -> Iterator[Command]:
         try:
@@ -232,6 +244,8 @@ class Turn:
         except UpstreamError as error:
             yield from self._refuse(Failed(error))
         else:
+            if self.plan.compacts:
+                yield from self._start()
             yield from self._say(self._output.compact(item, self._compacting.usage))
             yield from self._advance()
 

@@ -161,7 +161,19 @@ def _add_mcp_call(messages: list[Message], item: Item) -> None:
 
 def _add_call_output(messages: list[Message], item: Item) -> None:
     told = {"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])}
-    messages.insert(_behind_call(messages, item["call_id"]), told)
+    place = _behind_call(messages, item["call_id"])
+    if _is_told_again(messages, place):
+        del messages[place]
+    messages.insert(place, told)
+
+
+def _is_told_again(messages: list[Message], place: int) -> bool:
+    """Whether the user's message at ``place``, behind a call and before its output, repeats what led to the call.
+
+    Some clients send it with the output once more, though they name the previous response. It is no second question.
+    """
+    before = next((message for message in reversed(messages[:place]) if message["role"] == "user"), None)
+    return place < len(messages) and messages[place] == before
 
 
 def _behind_call(messages: list[Message], call_id: str) -> int:
@@ -201,7 +213,6 @@ def _refuse(_: list[Message], item: Item) -> None:
 _INSTEAD = {
     "additional_tools": "Give the tools in the request's 'tools'.",
     "configuration_update": "Give 'reasoning' and 'text' in the request itself.",
-    "compaction_trigger": "Compact with /v1/responses/compact, and send its output in place of the items before it.",
 }
 """Items that change what happens, and what to do in their place."""
 

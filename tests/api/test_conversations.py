@@ -14,7 +14,7 @@ from harness.api.conversations import (
     check_conversation_id,
     conversation_object,
     deleted_conversation,
-    refuse_references,
+    refuse_unkept,
 )
 from harness.api.listing import ListQuery, list_body, paginate, parse_include_query, parse_list_query
 from harness.api.validation import is_id, parse
@@ -194,12 +194,13 @@ def test_ids_are_looked_at_before_anyone_is_asked() -> None:
     assert not any(map(is_id, ["", "a b", "a\n", "é", "\ud800", "\x00", "a" * 257]))
 
 
-def test_references_are_refused_by_place() -> None:
+@pytest.mark.parametrize("other", [{"type": "item_reference", "id": "msg_2"}, {"type": "compaction_trigger"}])
+def test_what_no_conversation_keeps_is_refused_by_place(other: dict[str, Any]) -> None:
     message = {"type": "message", "id": "msg_1"}
 
-    assert refuse_references([message]) == [message]
+    assert refuse_unkept([message]) == [message]
     with pytest.raises(InvalidRequest) as caught:
-        refuse_references([message, {"type": "item_reference", "id": "msg_2"}])
+        refuse_unkept([message, other])
     assert (caught.value.code, caught.value.param) == ("invalid_value", "items[1]")
 
 

@@ -1,4 +1,4 @@
-"""Copies, sequences and names: what ``harness verify`` says of them, and ``harness rekey`` does about them."""
+"""Copies, sequences and names: what ``harness verify`` says of them."""
 
 import json
 import shutil
@@ -10,23 +10,8 @@ from harness.recording.format import dumps, to_document
 from harness.recording.ids import completion_id
 from harness.recording.key import digest, key
 from harness.recording.model import Exchange, Request, Response
-from tests.cli.kept import commands, edit, found, provided, run, write
+from tests.cli.kept import commands, found, provided, run, write
 from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
-
-
-def test_rekey_gives_files_the_names_of_what_they_hold() -> None:
-    edited, gap, other = write("Edited"), write("Gap", 3), write("Other")
-    edit(edited, messages=[{"role": "user", "content": "Now this"}])
-    older = other.rename(other.with_name("0123456789ab.json"))
-    right = write("Now this").name
-    Path("recordings", right).unlink()
-
-    plan = run("rekey", "--dry-run")
-    assert (plan.exit_code, edited.exists(), gap.exists(), older.exists()) == (0, True, True, True)
-    assert run("rekey").exit_code == 0
-
-    assert {file.name for file in Path("recordings").iterdir()} == {right, gap.name.replace("-3", ""), other.name}
-    assert found() == set()
 
 
 def test_a_name_in_capitals_is_mended_to_its_last_letter() -> None:
@@ -35,23 +20,6 @@ def test_a_name_in_capitals_is_mended_to_its_last_letter() -> None:
     assert found() == {(str(loud), "name")}
     run("rekey")
     assert [one.name for one in Path("recordings").iterdir()] == [file.name]
-    assert found() == set()
-
-
-def test_files_that_have_each_others_names_are_exchanged_by_rekey() -> None:
-    one, other = write("One"), write("Other")
-    before = one.read_bytes(), other.read_bytes()
-    one.write_bytes(before[1])
-    other.write_bytes(before[0])
-    assert found() == {(str(one), "name"), (str(other), "name")}
-    assert run("rekey").exit_code == 0
-    assert (one.read_bytes(), other.read_bytes()) == before
-    assert len(list(Path("recordings").iterdir())) == 2
-
-
-def test_rekey_of_a_file_closes_the_gap_of_its_whole_sequence() -> None:
-    last = [write("Gap", number, str(number)) for number in (1, 3, 4)][1]
-    assert run("rekey", str(last)).exit_code == 0
     assert found() == set()
 
 
@@ -115,19 +83,6 @@ def test_what_each_folder_asks_its_own_server_is_no_copy_of_another() -> None:
         file.parent.mkdir()
         file.write_text(dumps(listing), "utf-8")
     assert found() == set()
-
-
-def test_rekey_writes_nothing_over() -> None:
-    there, moved = write("There"), write("Moved", answer="Something else.")
-    edit(moved, messages=[{"role": "user", "content": "There"}])
-    before = there.read_bytes(), moved.read_bytes()
-
-    done = run("rekey")
-
-    assert done.exit_code == 1
-    assert "answers the same request" in done.output
-    assert commands() == {f"rm {moved}"}
-    assert (there.read_bytes(), moved.read_bytes()) == before
 
 
 def test_of_two_copies_the_one_that_an_older_rule_names_stays() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RecordingError
-from tests.cli.test_verify_command import _project as _project  # noqa: PLC0414 - the fixture, by its name
-from tests.cli.test_verify_command import commands, edit, found, run, write
+from tests.cli.kept import commands, edit, found, run, write
+from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
 
 
 def test_rekey_gives_files_the_names_of_what_they_hold() -> None:

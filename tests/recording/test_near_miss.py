@@ -77,6 +77,14 @@ def test_a_miss_in_an_empty_directory_names_no_neighbour() -> None:
     )
 
 
+def test_a_model_of_which_nothing_is_recorded_is_said_not_to_be_there() -> None:
+    entries = [entry(NEAREST, asked("Rome", model="openai/gpt-5"))]
+
+    line = "\nIn these recordings: Model 'gpt-4o' not found. Use 'client.models.list()' to list available Models.\n"
+    assert line in str(error(asked("Paris"), entries))
+    assert "not found" not in str(error(asked("Paris", model="gpt-5"), entries))
+
+
 def test_a_miss_is_an_error_that_no_sdk_repeats() -> None:
     found = error(asked("Rome"), [])
 

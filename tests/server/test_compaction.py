@@ -86,10 +86,12 @@ def test_a_compaction_is_continued_by_its_id(tmp_path: Path) -> None:
     with scripted(SUMMARY, ANSWER) as upstream:
         with client_of(Settings(mode=Mode.LIVE, upstream=upstream.url, recordings=tmp_path)) as client:
             compacted = compact(client, input=SAID)
-            client.responses.create(model="m", input="Which colour?", previous_response_id=compacted["id"])
+            more = client.responses.create(model="m", input="Which colour?", previous_response_id=compacted["id"])
             assert client.responses.retrieve(compacted["id"]).status == "completed"
+            shown: Any = list(client.responses.input_items.list(more.id, order="asc", limit=1))
     texts = [message["content"].split("\n")[-1] for message in upstream.requests[1][1]["messages"]]
     assert texts == ["Look up.", "Remember it.", "The sky is blue.", "Which colour?"]
+    assert [item.content[0].text for item in shown] == ["Look up.", "Remember it.", "Which colour?"]
 
 
 def test_a_chain_is_compacted_and_a_compaction_again(tmp_path: Path) -> None:

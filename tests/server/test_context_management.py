@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,68 @@ def test_a_context_that_is_too_long_is_made_short_before_the_model_answers(tmp_p
     for event in [*first, *second]:
         check_event(event)
     check_response(response)
+
+
+TRIGGER: Any = {"type": "compaction_trigger"}
+
+
+@needs_descriptions
+def test_a_trigger_that_ends_the_input_compacts_in_place_of_an_answer(tmp_path: Path) -> None:
+    def run(client: OpenAI) -> list[list[dict[str, Any]]]:
+        room = client.conversations.create().id
+        asked: Any = {"model": "m", "conversation": room, "context_management": None}
+        client.responses.create(model="m", conversation=room, input="Look up.")
+        compacted = streamed(client, **asked, input=[{"role": "user", "content": "And down."}, TRIGGER])
+        more = streamed(client, **asked, input="Which colour?")
+        kept = [item.type for item in client.conversations.items.list(room, order="asc")]
+        assert kept == ["message", "message", "message", "compaction", "message", "message"]
+        return [compacted, more]
+
+    settings = Settings(mode=Mode.RECORD, recordings=tmp_path)
+    with scripted(says("I see clouds."), SUMMARY, ANSWER) as upstream:
+        with client_of(replace(settings, upstream=upstream.url)) as client:
+            recorded = run(client)
+    with client_of(replace(settings, mode=Mode.REPLAY)) as client:
+        assert run(client) == recorded
+
+    compacted, more = recorded
+    response = compacted[-1]["response"]
+    assert [event["type"].removeprefix("response.") for event in compacted] == [
+        *("created", "in_progress", "output_item.added", "output_item.done", "completed"),
+    ]
+    assert [item["type"] for item in response["output"]] == ["compaction"]
+    assert (response["status"], response["usage"]["total_tokens"]) == ("completed", 11)
+    assert asked(upstream, 1)[:3] == ["Look up.", "I see clouds.", "And down."]
+    assert "CHECKPOINT COMPACTION" in upstream.requests[1][1]["messages"][-1]["content"]
+    assert asked(upstream, 2) == ["Look up.", "And down.", "The sky is blue.", "Which colour?"]
+    for event in [*compacted, *more]:
+        check_event(event)
+    check_response(response)
+
+
+def test_a_trigger_asks_no_server_for_tools_and_works_without_state(tmp_path: Path) -> None:
+    servers: Any = [{"type": "mcp", "server_label": "none", "server_url": "http://127.0.0.1:1/mcp"}]
+    wanted: Any = {"model": "m", "store": False, "tools": servers, "input": [*LONG, TRIGGER]}
+    with scripted(SUMMARY) as upstream:
+        with client_of(Settings(mode=Mode.LIVE, upstream=upstream.url, recordings=tmp_path)) as client:
+            [item] = client.responses.create(**wanted).output
+            queued = client.responses.create(**wanted | {"store": True, "background": True})
+            while (ended := client.responses.retrieve(queued.id)).status in ("queued", "in_progress"):
+                time.sleep(0.02)
+            shown = client.responses.input_items.list(queued.id).data
+    assert (item.type, [one.type for one in ended.output]) == ("compaction", ["compaction"])
+    assert [one.type for one in shown] == ["message"] * 3
+    assert "tools" not in upstream.requests[0][1]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "param"),
+    [([TRIGGER, *LONG], "invalid_value", "input[0]"), ([TRIGGER], "missing_required_parameter", "input")],
+)
+def test_a_trigger_comes_last_and_behind_something(tmp_path: Path, given: Any, code: str, param: str) -> None:
+    with client_of(Settings(recordings=tmp_path)) as client, pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="m", input=given)
+    assert (caught.value.code, caught.value.param) == (code, param)
 
 
 @pytest.mark.usefixtures("words")

@@ -138,6 +138,24 @@ def test_items_are_added_listed_shown_and_deleted() -> None:
     run(scenario)
 
 
+def test_an_item_of_another_conversation_is_that_item_whatever_it_is_sent_as() -> None:
+    async def scenario(api: Api) -> None:
+        other = await api("POST", PATH, {"items": [HELLO]})
+        [kept] = (await api("GET", f"{PATH}/{other['id']}/items"))["data"]
+        changed = {"role": "user", "content": "Changed."}
+        invented = {**changed, "id": "msg_1"}
+        await api("POST", PATH, {"items": [{**HELLO, "id": "msg_1"}]})
+
+        copy = await api("POST", PATH, {"items": [{**changed, "id": kept["id"]}]})
+        path = f"{PATH}/{copy['id']}/items"
+        added = await api("POST", path, {"items": [invented, {**changed, "id": "msg_" + "0" * 48}]})
+        assert [item["content"][0]["text"] for item in added["data"]] == ["Changed.", "Changed."]
+        await api("DELETE", f"{PATH}/{other['id']}")
+        assert await api("GET", f"{path}/{kept['id']}") == kept
+
+    run(scenario)
+
+
 def test_a_run_repeated_on_fresh_state_gets_the_same_ids() -> None:
     async def scenario(api: Api) -> list[Any]:
         first = await api("POST", PATH, {"items": [HELLO]})

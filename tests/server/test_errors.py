@@ -18,7 +18,7 @@ from tests.scripted_upstream import http as scripted_http
 from tests.server.test_responses_backend import HELLO, Api, Played, run
 
 RESPONSES, CONVERSATIONS = "/v1/responses", "/v1/conversations"
-NO_PREFIX = r"Expected an ID that begins with '{}'\."
+NO_PREFIX = r"Expected an ID that begins with '{0}'\.\n.* looks like '{0}_…'\.$"
 
 
 class Wrong(NamedTuple):
@@ -99,6 +99,7 @@ WRONG = [
     asked("invalid_value", "truncation", "^Invalid value: 'some'. Supported values are", truncation="some"),
     asked("invalid_value", "input[3].content[0].type", "^Invalid value: 'text'", **part(type="text", text="x")),
     asked("invalid_value", "input[0].role", "^Invalid value: 'wizard'", input=[{"role": "wizard", "content": "x"}]),
+    asked("invalid_value", "tool_choice", "^Invalid value: 'any'", tool_choice="any", tools=[{"type": "function"}]),
     asked("invalid_value", "tool_choice", "not found in 'tools'", tool_choice={"type": "function", "name": "g"}),
     Wrong("GET", f"{CONVERSATIONS}/{{conv}}/items?order=up", None, 400, "invalid_value", "order", "^Invalid value"),
     Wrong("GET", f"{CONVERSATIONS}/{{conv}}/items?after=x", None, 400, "invalid_value", "after", "not found"),
@@ -125,6 +126,12 @@ WRONG = [
     asked("string_above_max_length", "metadata.k", "maximum length 512", metadata={"k": "v" * 513}),
     Wrong("POST", CONVERSATIONS, {"metadata": PAIRS}, 400, "object_above_max_properties", "metadata", "at most 16"),
     asked("integer_below_min_value", "max_output_tokens", "Expected a value >= 16", max_output_tokens=15),
+    asked(
+        "integer_below_min_value",
+        "max_tool_calls",
+        r"^Invalid.*but got 0 instead\.\nInput should be greater than or equal to 1\.$",
+        max_tool_calls=0,
+    ),
     asked("decimal_above_max_value", "temperature", "Expected a value <= 2, but got 2.5", temperature=2.5),
     Wrong(
         "GET", f"{CONVERSATIONS}/{{conv}}/items?limit=0", None, 400, "integer_below_min_value", "limit", "value >= 1"

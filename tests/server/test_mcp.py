@@ -252,16 +252,21 @@ async def broken(scope: Any, _: Any, send: Any) -> None:
 
 
 @pytest.mark.parametrize("stream_it", [False, True])
-def test_a_list_that_cannot_be_had_is_the_424_that_openai_answers(tmp_path: Path, stream_it: bool) -> None:
+def test_a_list_that_cannot_be_had_says_why(tmp_path: Path, stream_it: bool) -> None:
     with listening(broken) as port, scripted(says("No.")) as upstream:
         with client_of(Mode.RECORD, tmp_path, upstream) as client:
-            for place, reason in ((f"{port}/401", "401 (Unauthorized)"), (f"{port}/503", "503"), ("1/mcp", "asked")):
+            for status, place, reason in (
+                (401, f"{port}/401", "401 (Unauthorized)"),
+                (424, f"{port}/403", "403 (Forbidden)"),
+                (424, f"{port}/503", "503"),
+                (424, "1/mcp", "asked"),
+            ):
                 wanted: Any = {"tools": [tool(Served(f"http://127.0.0.1:{place}"))], "stream": stream_it}
                 with pytest.raises(
                     openai.APIStatusError, match=f"from MCP server: 'tools'.*{re.escape(reason)}"
                 ) as caught:
                     client.responses.create(model="m", input="Hi", **wanted)
-                assert (caught.value.status_code, caught.value.code) == (424, "http_error")
+                assert (caught.value.status_code, caught.value.code) == (status, "http_error")
                 assert (caught.value.type, caught.value.param) == ("external_connector_error", "tools")
     assert upstream.requests == []
     assert list(tmp_path.iterdir()) == []

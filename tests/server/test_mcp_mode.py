@@ -116,6 +116,25 @@ def test_a_miss_in_the_middle_is_no_reason_to_ask_again(recorded: Path) -> None:
     assert served.calls == ["add 1 2"]
 
 
+def test_a_server_of_ones_own_stands_in_for_a_connector_of_openais(tmp_path: Path) -> None:
+    with mcp_server() as served, scripted(calls(ADD), says("Three.")) as upstream:
+        connectors = {"connector_gmail": served.url}
+        wanted: Any = tools(served, server_url=None, connector_id="connector_gmail", authorization="Sesame")
+        with harness(tmp_path, Mode.RECORD, None, upstream.url, mcp_connectors=connectors) as server:
+            told = answer(server, ROME, wanted)
+    with harness(tmp_path, Mode.REPLAY, None, mcp_connectors={"connector_gmail": "http://localhost:1/mcp"}) as server:
+        assert answer(server, ROME, wanted).output == told.output
+        # Another one, or a tunnel, is nowhere.
+        for other in ({"connector_id": "connector_dropbox"}, {"tunnel_id": "tunnel_1"}):
+            with pytest.raises(openai.BadRequestError, match="that OpenAI alone can reach") as caught:
+                answer(server, ROME, [wanted[0] | other])
+            assert caught.value.param == f"tools[0].{next(iter(other))}"
+
+    assert [item.type for item in told.output] == ["mcp_list_tools", "mcp_call", "message"]
+    assert (told.tools[0].connector_id, told.tools[0].server_url) == ("connector_gmail", None)
+    assert {headers["authorization"] for headers in served.headers} == {"Bearer Sesame"}
+
+
 @pytest.mark.parametrize(("approval", "kind"), [("always", "mcp_approval_request"), ("never", "mcp_call")])
 def test_what_a_call_needs_where_the_request_does_not_say(tmp_path: Path, approval: Any, kind: str) -> None:
     with mcp_server() as served, scripted(calls(ADD), says("Three.")) as upstream:

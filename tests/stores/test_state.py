@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from harness.api.listing import ListQuery, UnboundedListQuery
 from harness.errors import InvalidRequest, SettingsError
@@ -114,8 +114,11 @@ def test_an_id_stands_once_in_a_conversation_and_a_refused_batch_leaves_nothing(
             await state.add_items("conv_1", twice)
         assert ids(await state.items("conv_1")) == ["msg_1"]
 
-        await state.create_conversation(conversation("conv_2"), [item("msg_1")])
-        assert ids(await state.items("conv_2")) == ["msg_1"]
+        await state.create_conversation(conversation("conv_2"), [item("msg_1") | {"role": "user"}, item("msg_2")])
+        assert ids(await state.items("conv_2")) == ["msg_1", "msg_2"]
+        anywhere = await state.items_anywhere({"msg_0", "msg_1", "msg_2"})
+        assert anywhere == {"msg_1": item("msg_1"), "msg_2": item("msg_2")}
+        assert await state.items_anywhere(set()) == {}
 
     run(scenario, url)
 
@@ -283,17 +286,21 @@ def test_a_writer_waits_for_another_program_that_holds_the_file(tmp_path: Path) 
 
 
 def test_a_reopened_state_has_everything(shared_url: str) -> None:
-    response = {"id": "resp_1", "output": []}
+    response, prompt = {"id": "resp_1", "output": []}, {"id": "pmpt_1", "default": 2}
 
     async def write(state: SqlState) -> None:
         await state.create_conversation(conversation(a="1"), [item("msg_1")])
         await state.save_turn(
             response, input_items=[item("msg_2")], conversation_id="conv_1", new_items=[item("msg_2")], keep=True
         )
+        await state.add_prompt({"id": "pmpt_1", "default": 1})
+        assert await state.replace_prompt({"id": "pmpt_1", "default": 1}, prompt)
+        assert not await state.replace_prompt({"id": "pmpt_1", "default": 1}, {"id": "pmpt_1", "default": 3})
         await state.count("scope")
 
     async def read(state: SqlState) -> None:
         assert await state.conversation("conv_1") == conversation(a="1")
+        assert await state.prompt("pmpt_1") == prompt
         assert await state.items("conv_1") == [item("msg_1"), item("msg_2")]
         assert await state.response("resp_1") == response
         assert await state.response_input("resp_1") == [item("msg_2")]
@@ -306,7 +313,7 @@ def test_a_reopened_state_has_everything(shared_url: str) -> None:
 def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_first(
     shared_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 1 began without a table of the items that responses put out."""
+    """Version 1 began without a table of the items that responses put out, and without an index of all items."""
     turn: dict[str, Any] = {"input_items": [], "conversation_id": None, "new_items": [], "keep": True}
     monkeypatch.setattr(state_schema, "PAGE", 5)
 
@@ -318,7 +325,11 @@ def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_fi
     async def main() -> None:
         place = url_of(shared_url)
         database = open_database(place, reach_of(place))
-        for change in ("DROP TABLE harness_response_items", "UPDATE harness_schema SET version = 1"):
+        for change in (
+            "DROP TABLE harness_response_items",
+            "DROP INDEX ix_harness_items_id",
+            "UPDATE harness_schema SET version = 1",
+        ):
             await database.run(partial(Connection.execute, statement=text(change)), writes=True)
         states = await asyncio.gather(*(open_state(shared_url) for _ in range(3)))
         for state in states:
@@ -328,6 +339,8 @@ def test_the_state_of_an_older_harness_is_brought_up_to_date_by_whoever_comes_fi
             await state.close()
         count = partial(Connection.scalar, statement=text("SELECT count(*) FROM harness_response_items"))
         assert await database.run(count, writes=False) == 20
+        indexes = await database.run(lambda connection: inspect(connection).get_indexes("harness_items"), writes=False)
+        assert "ix_harness_items_id" in {index["name"] for index in indexes}
         versions = text("SELECT version FROM harness_schema")
         assert await database.run(lambda connection: [*connection.scalars(versions)], writes=False) == [1, 2]
         await database.close()

@@ -247,3 +247,24 @@ def test_an_output_stands_behind_its_call_whatever_was_said_since() -> None:
     assert [(told["role"], told.get("tool_call_id")) for told in said] == [
         *(("assistant", None), ("tool", "b"), ("tool", "a"), ("user", None)),
     ]
+
+
+def test_a_question_told_again_before_the_output_of_its_call_is_told_once() -> None:
+    """OGX's clients send it with the output, though the previous response that they name has it already."""
+    asked, other = message("user", text("Hot?")), message("user", text("Or cold?"))
+    roles = [
+        [sent["role"] for sent in to_messages([asked, *items])]
+        for items in (
+            [call("a"), call("b"), asked, output("a"), output("b")],
+            # No repetition: another question, one behind the output, one that came after something else.
+            [call("a"), other, output("a")],
+            [call("a"), output("a"), asked],
+            [call("a"), other, asked, output("a")],
+        )
+    ]
+    assert roles == [
+        ["user", "assistant", "tool", "tool"],
+        ["user", "assistant", "tool", "user"],
+        ["user", "assistant", "tool", "user"],
+        ["user", "assistant", "tool", "user", "user"],
+    ]
