@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from harness.api.compaction import expand
@@ -9,6 +10,7 @@ from harness.api.mcp import error_text
 from harness.errors import InvalidRequest
 from harness.turn.approvals import with_refusals
 from harness.turn.attachments import attach
+from harness.turn.calls import said_once
 from harness.turn.toolbox import chat_name
 
 Item: TypeAlias = dict[str, Any]
@@ -25,7 +27,7 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
     for content that has none either and that the model would miss.
     """
     messages: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
-    for item in with_refusals(items):
+    for item in with_refusals(said_once(items)):
         convert = _CONVERTERS.get(item.get("type", "message"))
         if convert is not None:
             convert(messages, item)
@@ -160,20 +162,37 @@ def _add_mcp_call(messages: list[Message], item: Item) -> None:
 
 
 def _add_call_output(messages: list[Message], item: Item) -> None:
-    told = {"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])}
-    messages.insert(_behind_call(messages, item["call_id"]), told)
+    """A chat completion wants one output for each call, right behind the calls.
+
+    What others said between them stands before the calls: the model has to answer to what the client says last.
+    """
+    call_id = item["call_id"]
+    told = {"role": "tool", "tool_call_id": call_id, "content": _content(item["output"])}
+    place = _place_of(messages, call_id)
+    if place is None:
+        messages.append(told)
+        return
+    outputs = _outputs_behind(messages, place)
+    if call_id in outputs:
+        messages[place + 1 + outputs.index(call_id)] = told
+    elif outputs or any(message["role"] == "assistant" for message in messages[place + 1 :]):
+        messages.insert(place + 1 + len(outputs), told)
+    else:
+        messages += [messages.pop(place), told]
 
 
-def _behind_call(messages: list[Message], call_id: str) -> int:
-    """The place of a call's output: a chat completion wants it right behind the calls, whatever was said since."""
-    place = len(messages)
-    while place and not any(call["id"] == call_id for call in messages[place - 1].get("tool_calls", ())):
-        place -= 1
-    if not place:
-        return len(messages)
-    while place < len(messages) and messages[place]["role"] == "tool":
-        place += 1
-    return place
+def _place_of(messages: list[Message], call_id: str) -> int | None:
+    """Which message makes this call; the last, where there are several."""
+    for place in range(len(messages) - 1, -1, -1):
+        if any(call["id"] == call_id for call in messages[place].get("tool_calls", ())):
+            return place
+    return None
+
+
+def _outputs_behind(messages: list[Message], place: int) -> list[str]:
+    """The calls whose outputs stand behind the message at ``place``, in order."""
+    told = takewhile(lambda message: message["role"] == "tool", messages[place + 1 :])
+    return [message["tool_call_id"] for message in told]
 
 
 def _add_compaction(messages: list[Message], item: Item) -> None:
