@@ -57,7 +57,7 @@ def said_once(items: Iterable[Item]) -> list[Item]:
 
 
 def _is_same(call: Item | None, other: Item) -> bool:
-    said = ("name", "arguments", "input", "action", "operation")
+    said = ("namespace", "name", "arguments", "input", "action", "operation")
     return call is not None and all(call.get(name) == other.get(name) for name in said)
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from harness.api.compaction import expand
 from harness.api.mcp import error_text
+from harness.api.namespaces import told_name
 from harness.errors import InvalidRequest
 from harness.turn.approvals import with_refusals
 from harness.turn.attachments import attach
@@ -125,11 +126,15 @@ _PARTS: dict[str, Callable[[Part], Part]] = {
 
 
 def _add_function_call(messages: list[Message], item: Item) -> None:
-    _add_call(messages, item, "function", {"name": item["name"], "arguments": item["arguments"]})
+    _add_call(messages, item, "function", {"name": _told_name(item), "arguments": item["arguments"]})
 
 
 def _add_custom_call(messages: list[Message], item: Item) -> None:
-    _add_call(messages, item, "custom", {"name": item["name"], "input": item["input"]})
+    _add_call(messages, item, "custom", {"name": _told_name(item), "input": item["input"]})
+
+
+def _told_name(call: Item) -> str:
+    return told_name(call.get("namespace"), call["name"])
 
 
 def _add_call(messages: list[Message], item: Item, kind: str, inner: dict[str, str]) -> None:
