@@ -1,5 +1,6 @@
 """Every call of a tool has its output, and every output its call: a model takes a history no other way."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -57,8 +58,18 @@ def said_once(items: Iterable[Item]) -> list[Item]:
 
 
 def _is_same(call: Item | None, other: Item) -> bool:
-    said = ("namespace", "name", "arguments", "input", "action", "operation")
-    return call is not None and all(call.get(name) == other.get(name) for name in said)
+    said = ("namespace", "name", "input", "action", "operation")
+    is_same = call is not None and all(call.get(name) == other.get(name) for name in said)
+    return is_same and _value(call, "arguments") == _value(other, "arguments")
+
+
+def _value(call: Item | None, name: str) -> Any:
+    """What a text says as JSON: clients write it anew."""
+    text = (call or {}).get(name)
+    try:
+        return text and json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _fault(message: str) -> InvalidRequest:

@@ -267,6 +267,14 @@ def test_a_call_that_is_said_again_before_its_output_is_one_call() -> None:
     assert [made["id"] for made in said[2]["tool_calls"]] == ["a"]
 
 
+def test_a_call_said_again_may_be_written_otherwise() -> None:
+    first, again = ({"arguments": text} for text in ('{"city": "Rome"}', '{"city":"Rome"}'))
+
+    said = to_messages([call("a") | first, call("a") | again, output("a")])
+
+    assert [made["function"] for made in said[0]["tool_calls"]] == [{"name": "f"} | again]
+
+
 def test_a_call_said_again_leaves_what_was_said_with_it() -> None:
     spoken = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Let me see."}]}
 
