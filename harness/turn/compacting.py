@@ -1,8 +1,8 @@
-"""Compaction in the middle of a turn: ``context_management``.
+"""Compaction in a turn: in the middle, as ``context_management`` says, or as all of it, by a ``compaction_trigger``.
 
-When what the model would be sent passes a threshold, it is asked for a summary first, as ``/v1/responses/compact`` asks
-it. From then on it is sent the summary in place of all that came before, but for what users said, word for word, and
-for what instructs it.
+When what the model would be sent passes a threshold, or the input ends in a trigger, it is asked for a summary first,
+as ``/v1/responses/compact`` asks it. From then on it is sent the summary in place of all that came before, but for what
+users said, word for word, and for what instructs it.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,8 @@ class Compacting:
             service_tier=self._wanted.service_tier,
             extra_body=self._wanted.extra_body,
         )
-        return chat_body(asked, [*items, request_item("")])
+        told = items[:-1] if ends_in_trigger(items) else items
+        return chat_body(asked, [*told, request_item("")])
 
     def read(self, chunk: dict[str, Any]) -> None:
         """Take in a chunk of the summary. Raises UpstreamError."""
@@ -63,6 +64,11 @@ class Compacting:
             raise UpstreamError("The model gave no summary of the context: It said nothing.", hint="Ask again.")
         self._is_done = True
         return pack(ids.new("cmp"), self._summary.strip())
+
+
+def ends_in_trigger(items: Sequence[Item]) -> bool:
+    """Whether the last of these items asks for a compaction and no answer."""
+    return bool(items) and items[-1].get("type") == "compaction_trigger"
 
 
 def context(before: Sequence[Item], output: Sequence[Item]) -> list[Item]:

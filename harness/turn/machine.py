@@ -45,7 +45,7 @@ from harness.turn.commands import (
     ListTools,
     Refuse,
 )
-from harness.turn.compacting import Compacting, context
+from harness.turn.compacting import Compacting, context, ends_in_trigger
 from harness.turn.delta import Reader
 from harness.turn.ids import Ids
 from harness.turn.messages import Item
@@ -129,6 +129,7 @@ class Turn:
         )
         self._window = Window(plan.history, plan.input_items)
         self._compacting = Compacting(plan.wanted, plan.threshold)
+        self._only_compacts = ends_in_trigger(plan.input_items)
         self._asked = False
         self._now = plan.now
         self._events = 0
@@ -153,7 +154,9 @@ class Turn:
     def _advance(self) -> Iterator[Command]:
         """What comes next: a list that is missing, a call that was approved or made, the model, or the end."""
         output, unknown = self._output, self._toolbox.unknown
-        if unknown:
+        if self._only_compacts:
+            yield from self._finish() if self._asked else self._ask()
+        elif unknown:
             self.state = State.LISTING
             yield ListTools(unknown[0])
         elif output.running is not None:
@@ -203,9 +206,12 @@ class Turn:
         output, plan = self._output, self.plan
         again = any(item["type"] == "mcp_call" for item in output.items)
         items = context(self._window.items, output.told)
+        is_due = self._only_compacts
         try:
-            body = chat_body(plan.wanted, items, self._toolbox, again=again)
-            if is_due := self._compacting.is_due(body):
+            if not is_due:
+                body = chat_body(plan.wanted, items, self._toolbox, again=again)
+                is_due = self._compacting.is_due(body)
+            if is_due:
                 body = self._compacting.body(items)
         except HarnessError as error:
             yield from self._refuse(Failed(error))
@@ -232,6 +238,9 @@ class Turn:
         except UpstreamError as error:
             yield from self._refuse(Failed(error))
         else:
+            if self._only_compacts:
+                self._asked = True
+                yield from self._start()
             yield from self._say(self._output.compact(item, self._compacting.usage))
             yield from self._advance()
 

@@ -225,7 +225,7 @@ def _refuse(_: list[Message], item: Item) -> None:
 _INSTEAD = {
     "additional_tools": "Give the tools in the request's 'tools'.",
     "configuration_update": "Give 'reasoning' and 'text' in the request itself.",
-    "compaction_trigger": "Compact with /v1/responses/compact, and send its output in place of the items before it.",
+    "compaction_trigger": "Let it be the last item of the input.",
 }
 """Items that change what happens, and what to do in their place."""
 

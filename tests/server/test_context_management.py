@@ -24,6 +24,8 @@ LONG: Any = [
     {"role": "assistant", "content": "I see " + "clouds " * 1500},
     {"role": "user", "content": "Which colour?"},
 ]
+TRIGGER: Any = {"type": "compaction_trigger"}
+ADD_FUNCTION: Any = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}
 ABOVE_1000: Any = [{"type": "compaction", "compact_threshold": 1000}]
 
 
@@ -74,6 +76,43 @@ def test_a_context_that_is_too_long_is_made_short_before_the_model_answers(tmp_p
     for event in [*first, *second]:
         check_event(event)
     check_response(response)
+
+
+@needs_descriptions
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_input_that_ends_in_a_trigger_is_made_short_and_not_answered(tmp_path: Path, *, stream: bool) -> None:
+    def run(client: OpenAI) -> list[Any]:
+        conversation_id = client.conversations.create().id
+        wanted: Any = {"model": "m", "input": [*LONG, TRIGGER], "conversation": conversation_id}
+        if stream:
+            events = streamed(client, context_management=None, tools=[ADD_FUNCTION], **wanted)
+            response = events[-1]["response"]
+        else:
+            response = client.responses.create(**wanted).model_dump(mode="json", exclude_unset=True)
+            check_response(response)
+        answer = client.responses.create(model="m", input="Sure?", conversation=conversation_id)
+        return [response["output"], response["usage"], answer.output_text]
+
+    settings = Settings(mode=Mode.RECORD, recordings=tmp_path)
+    with scripted(SUMMARY, ANSWER) as upstream:
+        with client_of(replace(settings, upstream=upstream.url)) as client:
+            recorded = run(client)
+    with client_of(replace(settings, mode=Mode.REPLAY)) as client:
+        assert run(client) == recorded
+
+    [made], usage, _ = recorded
+    assert made["type"] == "compaction"
+    assert usage["total_tokens"] > 0
+    assert "tools" not in upstream.requests[0][1]
+    assert asked(upstream, 0)[:3] == [message["content"].split("\n")[-1] for message in LONG]
+    told = [message["content"] for message in upstream.requests[1][1]["messages"]]
+    assert [told[0], told[1], told[-1]] == ["Look up.", "Which colour?", "Sure?"]
+    assert len(told) == 4
+
+
+def test_a_trigger_has_to_come_last(tmp_path: Path) -> None:
+    with client_of(Settings(recordings=tmp_path)) as client, pytest.raises(openai.BadRequestError, match="last item"):
+        client.responses.create(model="m", input=[TRIGGER, *LONG])
 
 
 @pytest.mark.usefixtures("words")

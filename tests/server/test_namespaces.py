@@ -39,7 +39,7 @@ def dialogue(client: OpenAI) -> list[dict[str, Any]]:
     check_stream(events)
     call = events[-1]["response"]["output"][0]
     said = [
-        {"role": "user", "content": "Find Ann"},
+        {"role": "user", "content": "Find Ann", "internal_chat_message_metadata_passthrough": {"turn_id": "1"}},
         call,
         {"type": "function_call_output", "call_id": call["call_id"], "output": "Ann"},
     ]
