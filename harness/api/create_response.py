@@ -14,8 +14,9 @@ from harness.api.errors import invalid_prefix, invalid_value, missing
 from harness.api.extra_body import check_extra, gather
 from harness.api.listing import Include
 from harness.api.mcp import McpPolicy
+from harness.api.namespaces import NAME
 from harness.api.prompts import PromptReference
-from harness.api.tools import NAME, check_choice, check_mode, check_tools
+from harness.api.tools import check_choice, check_mode, check_tools
 from harness.api.validation import parse
 from harness.api.writable import check_writable
 from harness.errors import InvalidRequest
@@ -33,6 +34,9 @@ _NOT_SERVED = (
 """Parameters of OpenAI's that change what happens and that are not served here: refused, never dropped."""
 
 _BY_OPENAI = McpPolicy()
+_CLIENT = (
+    "What OpenAI's Codex says of its session to whoever serves it. It is in no description, and no model reads it."
+)
 
 ServiceTier: TypeAlias = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
 _Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -117,7 +121,10 @@ class ConversationReference(Closed):
 
 
 class CreateResponse(Closed):
-    """The body of ``POST /v1/responses``, as far as it is served. Null is the same as absent throughout."""
+    """The body of ``POST /v1/responses``, as far as it is served. Null is the same as absent throughout.
+
+    ``client_metadata`` is in no description. OpenAI's Codex tells with it of its session, and no model reads it.
+    """
 
     model: StrictStr | None = None
     input: StrictStr | list[Any] | None = None
@@ -156,6 +163,7 @@ class CreateResponse(Closed):
     top_k: StrictInt | None = None
     min_p: _Number | None = None
     logit_bias: dict[str, _Number] | None = None
+    client_metadata: dict[str, StrictStr] | None = None
     extra_body: dict[str, Any] | None = None
 
     @property

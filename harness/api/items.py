@@ -22,6 +22,9 @@ from harness.api.writable import check_writable
 NewId: TypeAlias = Callable[[str], str]
 """Gives a new id that begins with the prefix it is called with."""
 
+_UNTOLD = "internal_chat_message_metadata_passthrough"
+"""What OpenAI's Codex says of an item to OpenAI alone. It is in no description, and no model reads it."""
+
 _PREFIXED = ("function_call", "reasoning")
 """Beside messages, the kinds whose ids OpenAI looks at."""
 
@@ -63,6 +66,7 @@ def _item(item: Any, path: str, new_id: NewId) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise wrong_type(path, ["an object"], item)
     check_writable(item, path)
+    item = {key: value for key, value in item.items() if key != _UNTOLD}
     kind = _kind_of(item, path)
     if kind == "message":
         return _message(item, path, new_id)

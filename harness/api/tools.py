@@ -8,13 +8,11 @@ from pydantic import Field, StrictBool, StrictStr
 from harness.api.closed import Closed, Deferred, known_keys
 from harness.api.errors import invalid_value, missing
 from harness.api.mcp import check_mcp_tool, shown_mcp_tool
+from harness.api.namespaces import NAME, NamespaceTool, told_choice, told_tools
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.errors import InvalidRequest
 
 Object: TypeAlias = dict[str, Any]
-NAME = r"^[a-zA-Z0-9_-]+$"
-"""The names of tools and of schemas."""
-
 _ToolName: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=128, pattern=NAME)]
 _Name: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
 
@@ -24,7 +22,7 @@ _HOSTED = (
 )  # fmt: skip
 """Tools that OpenAI runs; some have a date behind their names (``web_search_2025_08_26``)."""
 
-_ELSEWHERE = ("local_shell", "shell", "apply_patch", "namespace")
+_ELSEWHERE = ("local_shell", "shell", "apply_patch")
 """Tools of the Responses API that others run, and that a chat completion cannot carry."""
 
 _MODES = ("none", "auto", "required")
@@ -107,26 +105,53 @@ def check_tools(tools: list[Object], connectors: Collection[str] = ()) -> None:
     for place, tool in enumerate(tools):
         path = f"tools[{place}]"
         kind = _kind(tool, path)
-        if kind == "function":
-            parse(FunctionTool, tool, path)
-        elif kind == "custom":
-            _check_format(parse(CustomTool, tool, path).format, f"{path}.format")
+        if kind in _OWN:
+            _OWN[kind](tool, path)
         elif kind == "mcp":
             check_mcp_tool(tool, path, connectors)
+        elif kind == "namespace":
+            _check_namespace(tool, path)
         else:
             raise _not_served(kind, path)
     _check_names(tools)
+
+
+def _check_namespace(tool: Object, path: str) -> None:
+    for place, inner in enumerate(parse(NamespaceTool, tool, path).tools):
+        inner_path = f"{path}.tools[{place}]"
+        kind = _kind(inner, inner_path)
+        if kind not in _OWN:
+            raise unsupported(f"{inner_path}.type", kind, list(_OWN))
+        _OWN[kind](inner, inner_path)
+
+
+def _check_function(tool: Object, path: str) -> None:
+    parse(FunctionTool, tool, path)
+
+
+def _check_custom(tool: Object, path: str) -> None:
+    given = parse(CustomTool, tool, path).format
+    if given is not None:
+        wanted = Grammar if parse(Format, given, f"{path}.format").type == "grammar" else AnyText
+        parse(wanted, given, f"{path}.format")
+
+
+_OWN: dict[str, Callable[[Object, str], None]] = {"function": _check_function, "custom": _check_custom}
+"""The kinds of tools that the client runs."""
 
 
 def _check_names(tools: list[Object]) -> None:
     """A name says which tool is called: no two tools have one, and no two servers."""
     known: set[tuple[bool, str]] = set()
     for place, tool in enumerate(tools):
-        is_server, name = tool["type"] == "mcp", _name(tool)
-        if (is_server, name) in known:
-            what, key = ("MCP server label", "server_label") if is_server else ("tool name", "name")
-            raise invalid_value(f"tools[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own.")
-        known.add((is_server, name))
+        is_server = tool["type"] == "mcp"
+        what, key = ("MCP server label", "server_label") if is_server else ("tool name", "name")
+        for name in map(_name, told_tools([tool])):
+            if (is_server, name) in known:
+                raise invalid_value(
+                    f"tools[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own."
+                )
+            known.add((is_server, name))
 
 
 def _kind(value: Object, path: str) -> str:
@@ -136,11 +161,6 @@ def _kind(value: Object, path: str) -> str:
     if not isinstance(kind, str):
         raise wrong_type(f"{path}.type", ["a string"], kind)
     return kind
-
-
-def _check_format(given: Object | None, path: str) -> None:
-    if given is not None:
-        parse(Grammar if parse(Format, given, path).type == "grammar" else AnyText, given, path)
 
 
 def _not_served(kind: str, path: str) -> InvalidRequest:
@@ -153,7 +173,7 @@ def _not_served(kind: str, path: str) -> InvalidRequest:
     elif kind in _ELSEWHERE:
         message, hint = f"The tool '{kind}' is not served", "Leave it out, or offer a function in its place."
     else:
-        return unsupported(f"{path}.type", kind, ["function", "custom", "mcp"])
+        return unsupported(f"{path}.type", kind, ["function", "custom", "namespace", "mcp"])
     return InvalidRequest(
         f"{message}; the harness asks models through chat completions, which take tools of the types 'function' and "
         "'custom', and calls the tools of MCP servers.",
@@ -182,9 +202,9 @@ def check_choice(choice: Object, tools: list[Object]) -> None:
     }
     if kind not in known:
         raise unsupported("tool_choice.type", kind, list(known))
-    offered = [(tool["type"], _name(tool)) for tool in tools]
+    offered = [(tool["type"], _name(tool)) for tool in told_tools(tools)]
     for chosen in known[kind]():
-        if (chosen["type"], _name(chosen)) not in offered:
+        if (chosen["type"], told_choice(_name(chosen))) not in offered:
             raise _fault(f"Tool choice '{_name(chosen)[:64]}' not found in 'tools' parameter.")
 
 
@@ -216,6 +236,8 @@ def shown_tool(tool: Object) -> Object:
     """A tool with every key that a Response shows."""
     if tool["type"] == "mcp":
         return shown_mcp_tool(tool)
+    if tool["type"] == "namespace":
+        return known_keys(NamespaceTool, tool) | {"tools": [shown_tool(inner) for inner in tool["tools"]]}
     if tool["type"] == "custom":
         return {"format": {"type": "text"}} | {name: value for name, value in tool.items() if value is not None}
     defaults = {"type": "function", "description": None, "parameters": None, "strict": True}

@@ -1,9 +1,12 @@
 """Every call of a tool has its output, and every output its call: a model takes a history no other way."""
 
+import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from harness.errors import InvalidRequest
+
+Item: TypeAlias = dict[str, Any]
 
 _CALLS = {
     # type of a call: what OpenAI calls it
@@ -16,7 +19,7 @@ _CALLS = {
 _OUTPUTS = {f"{kind}_output": kind for kind in _CALLS}
 
 
-def check_calls(items: Iterable[dict[str, Any]]) -> None:
+def check_calls(items: Iterable[Item]) -> None:
     """Raises InvalidRequest for an output before or without its call, and for a call that no output follows."""
     calls: set[tuple[str, str]] = set()
     unanswered: dict[tuple[str, str], None] = {}
@@ -32,6 +35,41 @@ def check_calls(items: Iterable[dict[str, Any]]) -> None:
             unanswered.pop(call, None)
     for kind, call_id in unanswered:
         raise _fault(f"No tool output found for {_CALLS[kind]} {call_id}.")
+
+
+def said_once(items: Iterable[Item]) -> list[Item]:
+    """The items without every call that is said again before it has its output.
+
+    Some clients send with ``previous_response_id`` what that has already.
+    """
+    told: list[Item | None] = []
+    waiting: dict[tuple[str, str], int] = {}
+    for item in items:
+        kind = item.get("type", "message")
+        if kind in _CALLS:
+            before = waiting.get((kind, item["call_id"]))
+            if before is not None and _is_same(told[before], item):
+                told[before] = None
+            waiting[kind, item["call_id"]] = len(told)
+        elif kind in _OUTPUTS:
+            waiting.pop((_OUTPUTS[kind], item.get("call_id") or ""), None)
+        told.append(item)
+    return [item for item in told if item is not None]
+
+
+def _is_same(call: Item | None, other: Item) -> bool:
+    said = ("namespace", "name", "input", "action", "operation")
+    is_same = call is not None and all(call.get(name) == other.get(name) for name in said)
+    return is_same and _value(call, "arguments") == _value(other, "arguments")
+
+
+def _value(call: Item | None, name: str) -> Any:
+    """What a text says as JSON: clients write it anew."""
+    text = (call or {}).get(name)
+    try:
+        return text and json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _fault(message: str) -> InvalidRequest:

@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from harness.api.compaction import expand
 from harness.api.mcp import error_text
+from harness.api.namespaces import told_name
 from harness.errors import InvalidRequest
 from harness.turn.approvals import with_refusals
 from harness.turn.attachments import attach
+from harness.turn.calls import said_once
 from harness.turn.toolbox import chat_name
 
 Item: TypeAlias = dict[str, Any]
@@ -25,7 +28,7 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
     for content that has none either and that the model would miss.
     """
     messages: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
-    for item in with_refusals(items):
+    for item in with_refusals(said_once(items)):
         convert = _CONVERTERS.get(item.get("type", "message"))
         if convert is not None:
             convert(messages, item)
@@ -123,11 +126,15 @@ _PARTS: dict[str, Callable[[Part], Part]] = {
 
 
 def _add_function_call(messages: list[Message], item: Item) -> None:
-    _add_call(messages, item, "function", {"name": item["name"], "arguments": item["arguments"]})
+    _add_call(messages, item, "function", {"name": _told_name(item), "arguments": item["arguments"]})
 
 
 def _add_custom_call(messages: list[Message], item: Item) -> None:
-    _add_call(messages, item, "custom", {"name": item["name"], "input": item["input"]})
+    _add_call(messages, item, "custom", {"name": _told_name(item), "input": item["input"]})
+
+
+def _told_name(call: Item) -> str:
+    return told_name(call.get("namespace"), call["name"])
 
 
 def _add_call(messages: list[Message], item: Item, kind: str, inner: dict[str, str]) -> None:
@@ -160,11 +167,21 @@ def _add_mcp_call(messages: list[Message], item: Item) -> None:
 
 
 def _add_call_output(messages: list[Message], item: Item) -> None:
-    told = {"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])}
-    place = _behind_call(messages, item["call_id"])
-    if _is_told_again(messages, place):
-        del messages[place]
-    messages.insert(place, told)
+    """A chat completion wants one output for each call, right behind the calls, whatever was said since."""
+    call_id = item["call_id"]
+    told = {"role": "tool", "tool_call_id": call_id, "content": _content(item["output"])}
+    place = _place_of(messages, call_id)
+    if place is None:
+        messages.append(told)
+        return
+    outputs = _outputs_behind(messages, place)
+    behind = place + 1 + len(outputs)
+    if call_id in outputs:
+        messages[place + 1 + outputs.index(call_id)] = told
+        return
+    if _is_told_again(messages, behind):
+        del messages[behind]
+    messages.insert(behind, told)
 
 
 def _is_told_again(messages: list[Message], place: int) -> bool:
@@ -176,16 +193,18 @@ def _is_told_again(messages: list[Message], place: int) -> bool:
     return place < len(messages) and messages[place] == before
 
 
-def _behind_call(messages: list[Message], call_id: str) -> int:
-    """The place of a call's output: a chat completion wants it right behind the calls, whatever was said since."""
-    place = len(messages)
-    while place and not any(call["id"] == call_id for call in messages[place - 1].get("tool_calls", ())):
-        place -= 1
-    if not place:
-        return len(messages)
-    while place < len(messages) and messages[place]["role"] == "tool":
-        place += 1
-    return place
+def _place_of(messages: list[Message], call_id: str) -> int | None:
+    """Which message makes this call; the last, where there are several."""
+    for place in range(len(messages) - 1, -1, -1):
+        if any(call["id"] == call_id for call in messages[place].get("tool_calls", ())):
+            return place
+    return None
+
+
+def _outputs_behind(messages: list[Message], place: int) -> list[str]:
+    """The calls whose outputs stand behind the message at ``place``, in order."""
+    told = takewhile(lambda message: message["role"] == "tool", messages[place + 1 :])
+    return [message["tool_call_id"] for message in told]
 
 
 def _add_compaction(messages: list[Message], item: Item) -> None:

@@ -199,6 +199,10 @@ class Output:
 
     def _recognized(self, call: OpenCall) -> _OpenCall:
         """The call for what it is, once its name is known."""
+        member = None if call.is_shown else self._toolbox.members.get(call.item["name"])
+        if member is not None:
+            call.item |= member._asdict()
+            return call
         offer = self._toolbox.find(call.item["name"])
         if offer is None or call.is_shown or call.item["type"] != "function_call":
             return call

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from harness.api.create_response import CreateResponse
+from harness.api.namespaces import told_choice, told_tools
 from harness.errors import InvalidRequest
 from harness.turn.toolbox import Toolbox
 
@@ -19,7 +20,7 @@ def tool_options(wanted: CreateResponse, toolbox: Toolbox, *, again: bool = Fals
     ``again`` says that the turn has called tools already: what the request forces was done then, and the model may
     answer. Upstreams refuse what is about tools where there are none, so without tools nothing is said of them.
     """
-    own = [_nested(tool) for tool in wanted.tools or () if tool["type"] != "mcp"]
+    own = [_nested(tool) for tool in told_tools(wanted.tools or ()) if tool["type"] != "mcp"]
     offered = [_nested(tool) for tool in toolbox.functions]
     tools = own if own and toolbox.is_over else own + offered
     if not tools:
@@ -64,7 +65,7 @@ def _choice(choice: str | Object | None, toolbox: Toolbox, *, again: bool) -> st
 def _names(tool: Object, toolbox: Toolbox) -> list[Object]:
     """The name of a tool that is chosen; for those of an MCP server, the names of the functions in their place."""
     if tool["type"] != "mcp":
-        return [_nested(tool)]
+        return [_nested(tool | {"name": told_choice(tool["name"])})]
     found = list(toolbox.of_server(tool["server_label"], tool.get("name")))
     if not found and tool["server_label"] not in toolbox.unknown:
         named = f" '{tool['name']}'" if tool.get("name") else "s"

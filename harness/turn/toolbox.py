@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.mcp import McpTool, servers
+from harness.api.namespaces import LONGEST_NAME, members, told_tools
 from harness.errors import InvalidRequest
 
 Object: TypeAlias = dict[str, Any]
 
 MOST_CALLS = 128
 """How many calls a turn makes whose request sets no limit: a model that never comes to an end is stopped."""
-
-_LONGEST_NAME = 64
 
 
 class Offer(NamedTuple):
@@ -26,19 +25,21 @@ class Offer(NamedTuple):
 
 def chat_name(name: str) -> str:
     """A tool's name as chat completions take it."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:_LONGEST_NAME]
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:LONGEST_NAME]
 
 
 class Toolbox:
-    """What is known of the MCP servers among the ``tools`` of a request.
+    """What is known of the MCP servers and the namespaces among the ``tools`` of a request.
 
-    ``most`` is how many calls may be made, ``left`` how many yet. ``is_over`` is set once the model has called in vain
-    though it could know that none was left: then it is not offered the tools any more.
+    ``members`` are the tools of the namespaces, by the names that the model knows them by. ``most`` is how many calls
+    may be made, ``left`` how many yet. ``is_over`` is set once the model has called in vain though it could know that
+    none was left: then it is not offered the tools any more.
     """
 
     def __init__(self, tools: Sequence[Object] | None, most_calls: int | None) -> None:
         self._servers = servers(list(tools or ()))
-        self._users = {tool["name"] for tool in tools or () if tool["type"] != "mcp"}
+        self._users = {tool["name"] for tool in told_tools(tools or ()) if tool["type"] != "mcp"}
+        self.members = members(tools or ())
         self._offers: dict[str, Offer] = {}
         self._known: set[str] = set()
         self.most = self.left = most_calls or MOST_CALLS

@@ -249,6 +249,14 @@ def test_an_output_stands_behind_its_call_whatever_was_said_since() -> None:
     ]
 
 
+def test_an_output_that_comes_late_stands_with_the_others() -> None:
+    said = to_messages([call("a"), call("b"), output("b"), message("user", text("Well?")), output("a")])
+
+    assert [(told["role"], told.get("tool_call_id")) for told in said] == [
+        *(("assistant", None), ("tool", "b"), ("tool", "a"), ("user", None)),
+    ]
+
+
 def test_a_question_told_again_before_the_output_of_its_call_is_told_once() -> None:
     """OGX's clients send it with the output, though the previous response that they name has it already."""
     asked, other = message("user", text("Hot?")), message("user", text("Or cold?"))
@@ -268,3 +276,48 @@ def test_a_question_told_again_before_the_output_of_its_call_is_told_once() -> N
         ["user", "assistant", "tool", "user"],
         ["user", "assistant", "tool", "user", "user"],
     ]
+
+
+def test_a_call_that_is_said_again_before_its_output_is_one_call() -> None:
+    """Clients that keep the history as well send it with ``previous_response_id``."""
+    said = to_messages([message("user", text("Hi")), call("a"), message("user", text("Hi")), call("a"), output("a")])
+
+    assert [(told["role"], told.get("tool_call_id")) for told in said] == [
+        *(("user", None), ("user", None), ("assistant", None), ("tool", "a")),
+    ]
+    assert [made["id"] for made in said[2]["tool_calls"]] == ["a"]
+
+
+def test_a_call_said_again_may_be_written_otherwise() -> None:
+    first, again = ({"arguments": text} for text in ('{"city": "Rome"}', '{"city":"Rome"}'))
+
+    said = to_messages([call("a") | first, call("a") | again, output("a")])
+
+    assert [made["function"] for made in said[0]["tool_calls"]] == [{"name": "f"} | again]
+
+
+def test_a_call_said_again_leaves_what_was_said_with_it() -> None:
+    spoken = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Let me see."}]}
+
+    said = to_messages([spoken, call("a"), message("user", text("Hi")), call("a"), output("a")])
+
+    assert said[0] == {"role": "assistant", "content": "Let me see."}
+    assert [told["role"] for told in said[1:]] == ["user", "assistant", "tool"]
+
+
+def test_calls_of_two_turns_may_share_an_id() -> None:
+    said = to_messages([call("a"), output("a"), message("user", text("Again")), call("a"), output("a")])
+
+    assert [told["role"] for told in said] == ["assistant", "tool", "user", "assistant", "tool"]
+
+
+def test_of_two_outputs_of_a_call_the_last_holds() -> None:
+    said = to_messages([call("a"), call("b"), output("a"), output("b"), output("a", "at last")])
+
+    assert [(told["tool_call_id"], told["content"]) for told in said[1:]] == [("a", "at last"), ("b", "42")]
+
+
+def test_calls_that_share_an_id_and_nothing_else_are_all_told() -> None:
+    said = to_messages([call("a"), call("a") | {"arguments": "[]"}, output("a")])
+
+    assert [made["function"]["arguments"] for made in said[0]["tool_calls"]] == ["{}", "[]"]
