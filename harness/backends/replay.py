@@ -205,7 +205,9 @@ class ReplayBackend:
     def _give_back_number(self, asked: Written) -> None:
         with self._lock:
             counts = self._counts[asked.request.scope]
-            counts[asked.key] = max(0, counts[asked.key] - 1)
+            counts.subtract((asked.key,))
+            if counts[asked.key] <= 0:
+                del counts[asked.key]
 
     def _answer(self, known: _Known, name: str, rendered: Rendered, call: Call) -> Answer:
         self._journal.write(Line(Outcome.REPLAYED, call.scope, known.path, known.model, recording=name))
