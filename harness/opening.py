@@ -72,7 +72,7 @@ def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer, begun
 def _directory(
     place: Path, settings: Settings, canonicalizer: Canonicalizer, begun: int | None = None
 ) -> DirectoryStore:
-    facts = index_facts(_cache(settings), place, _rules(settings))
+    facts = index_facts(cache_of(settings), place, _rules(settings))
     return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts, begun=begun)
 
 
@@ -82,7 +82,7 @@ def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) ->
     from harness.stores.objects import ObjectStore
 
     client = BucketClient(place.url)
-    facts = facts_file(_cache(settings), "objects", place.url, os.environ.get("AWS_ENDPOINT_URL", ""))
+    facts = facts_file(cache_of(settings), "objects", place.url, os.environ.get("AWS_ENDPOINT_URL", ""))
     directory = facts.with_suffix("")
     return ObjectStore(
         client,
@@ -93,7 +93,8 @@ def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) ->
     )
 
 
-def _cache(settings: Settings) -> Path:
+def cache_of(settings: Settings) -> Path:
+    """The directory for what can be made again, and for what processes tell one another."""
     return settings.cache or platformdirs.user_cache_path("harness")
 
 

@@ -1,11 +1,14 @@
 """The only place that chooses: settings to the parts of a server, mode to backend."""
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from harness.api.mcp import McpPolicy
@@ -22,13 +25,14 @@ from harness.backends.routed import Routed
 from harness.backends.runs import Runs
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
-from harness.opening import canonicalizer_of, open_store, redactor_of
+from harness.opening import cache_of, canonicalizer_of, open_store, redactor_of
 from harness.recording.canonical import Canonicalizer
 from harness.recording.lookup import Reach
 from harness.server.context import Services
 from harness.server.identity import CountedIdentity, Identity, RandomIdentity
 from harness.settings import Mode, Settings
 from harness.stores.deferred import deferred
+from harness.stores.lock import locked
 from harness.stores.protocol import RecordingStore, StateStore
 
 
@@ -109,7 +113,17 @@ class _Backends:
         if mode is Mode.LIVE:
             return upstream
         record = self._record(upstream, again=mode is Mode.RECORD)
-        return record if mode is Mode.RECORD else RecordIfMissingBackend(replay, record)
+        return record if mode is Mode.RECORD else RecordIfMissingBackend(replay, record, self._lock)
+
+    def _lock(self, key: str) -> AbstractContextManager[None]:
+        """Be the only process on this machine that asks for ``key`` to record it.
+
+        What another machine has recorded, or one in an object store, would not be seen when the lock is there.
+        """
+        if self.store.is_remote:
+            return nullcontext()
+        place = Path(str(self.settings.recordings)).resolve()
+        return locked(cache_of(self.settings) / "asked" / hashlib.sha256(f"{place}\n{key}".encode()).hexdigest())
 
     def replay(self, reach: Reach = Reach.EVERYWHERE) -> ReplayBackend:
         speed = self.settings.speed

@@ -95,7 +95,7 @@ class ReplayBackend:
         answer = self._again(digest, call)
         if answer is None:
             asked = await apart(call, self._written)
-            answer = await self._find(digest, call, asked)
+            answer = await self._find(digest, call, asked, self._by_key, self._by_meaning)
             if answer is None:
                 miss = await asyncio.to_thread(miss_error, asked.request, self._store, self._canonicalizer)
                 lost = asked.request
@@ -111,18 +111,22 @@ class ReplayBackend:
             answer.again = None
         return answer
 
-    async def find(self, call: Call, asked: Written) -> Answer | None:
-        """The recorded answer to a call that would be written down as ``asked``; None when no recording answers it."""
-        return await self._find(await apart(call, _digest), call, asked)
+    async def find(self, call: Call, asked: Written, *, by_meaning: bool = True) -> Answer | None:
+        """The recorded answer to a call that would be written down as ``asked``; None when no recording answers it.
 
-    async def _find(self, digest: bytes, call: Call, asked: Written) -> Answer | None:
+        Without ``by_meaning`` that is one which a file is named for.
+        """
+        ways = (self._by_key, self._by_meaning) if by_meaning else (self._by_key,)
+        return await self._find(await apart(call, _digest), call, asked, *ways)
+
+    async def _find(self, digest: bytes, call: Call, asked: Written, *ways: _Look) -> Answer | None:
         # Equal requests are counted as they come: in threads, a later one may be the first to be done.
         number, known, is_near = self._take_number(asked), None, not self._store.is_remote
         try:
             known = self._look(digest, call, asked, self._by_key) if is_near else None
             if known is None:
                 # A whole directory may have to be read.
-                known = await asyncio.to_thread(self._look, digest, call, asked, self._by_key, self._by_meaning)
+                known = await asyncio.to_thread(self._look, digest, call, asked, *ways)
         finally:
             if known is None:
                 self._give_back_number(asked)
@@ -201,7 +205,9 @@ class ReplayBackend:
     def _give_back_number(self, asked: Written) -> None:
         with self._lock:
             counts = self._counts[asked.request.scope]
-            counts[asked.key] = max(0, counts[asked.key] - 1)
+            counts.subtract((asked.key,))
+            if counts[asked.key] <= 0:
+                del counts[asked.key]
 
     def _answer(self, known: _Known, name: str, rendered: Rendered, call: Call) -> Answer:
         self._journal.write(Line(Outcome.REPLAYED, call.scope, known.path, known.model, recording=name))

@@ -32,6 +32,7 @@ def locked(directory: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):  # There is something in it.
             directory.rmdir()
+        _unlock(descriptor)
         os.close(descriptor)
 
 
@@ -49,6 +50,14 @@ def _locked(directory: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _unlock(descriptor: int) -> None:
+    """Let go for the processes too that were forked meanwhile, and have the descriptor as well."""
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _lock(descriptor: int) -> None:

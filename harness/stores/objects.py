@@ -122,7 +122,7 @@ class ObjectStore:
 
     def beginning(self, digits: str) -> list[str]:
         self._list_again()
-        return sorted(name for name in self._etags if name.rpartition("/")[2].startswith(digits))
+        return sorted(name for name in list(self._etags) if name.rpartition("/")[2].startswith(digits))
 
     def _base(self, key: str) -> str | None:
         """The key, with the folder before it in which it is; None when it is not there."""

@@ -27,7 +27,7 @@ def test_kill_in_the_middle_of_recording(tmp_path: Path) -> None:
     complete: dict[Path, bytes] = {}
     with scripted(stream(*CHUNKS, chunk(finish="stop")), piece=4096) as upstream:
         for round_ in range(KILLS):
-            process, url = _start(tmp_path, upstream.url)
+            process, url = start(tmp_path, upstream.url)
             askers = [threading.Thread(target=_ask, args=(url, f"{round_}.{number}")) for number in range(4)]
             for asker in askers:
                 asker.start()
@@ -48,9 +48,10 @@ def test_kill_in_the_middle_of_recording(tmp_path: Path) -> None:
     )
 
 
-def _start(directory: Path, upstream: str, *how: str) -> tuple[subprocess.Popen[str], str]:
+def start(directory: Path, upstream: str, *how: str, mode: str = "record") -> tuple[subprocess.Popen[str], str]:
+    """A server in a process of its own, and its base URL."""
     run = how or ("-m", "harness.cli")
-    command = [sys.executable, *run, "serve", "--mode", "record", "--recordings", str(directory)]
+    command = [sys.executable, *run, "serve", "--mode", mode, "--recordings", str(directory)]
     process = subprocess.Popen([*command, "--upstream", upstream, "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
@@ -74,7 +75,7 @@ def test_kill_while_recording_again(tmp_path: Path) -> None:
     dice = random.Random(8)  # noqa: S311 - the times of the kills are no secret
     said = {word: [*(chunk(f"{word} {number}") for number in range(50)), chunk(finish="stop")] for word in ("a", "b")}
     with scripted(stream(*said["a"])) as upstream:
-        process, url = _start(tmp_path, upstream.url)
+        process, url = start(tmp_path, upstream.url)
         _ask(url, "again")
         process.terminate()
         process.communicate()
@@ -84,7 +85,7 @@ def test_kill_while_recording_again(tmp_path: Path) -> None:
     with scripted(stream(*said["b"]), stream(*said["a"]), piece=2048) as upstream:
         for round_ in range(KILLS // 4):
             upstream.answers = [stream(*said["ab"[round_ % 2 == 0]])]
-            process, url = _start(tmp_path, upstream.url)
+            process, url = start(tmp_path, upstream.url)
             asker = threading.Thread(target=_ask, args=(url, "again"))
             asker.start()
             threading.Event().wait(dice.uniform(0.02, 0.3))
@@ -108,7 +109,7 @@ def _word(path: Path, chunks: int) -> str:
 @pytest.mark.slow
 def test_two_recorders_on_one_directory(tmp_path: Path) -> None:
     with scripted(stream(*CHUNKS, chunk(finish="stop")), piece=4096) as upstream:
-        recorders = [_start(tmp_path, upstream.url) for _ in range(2)]
+        recorders = [start(tmp_path, upstream.url) for _ in range(2)]
         askers = [
             threading.Thread(target=_ask, args=(url, text))
             for number, (_, url) in enumerate(recorders)
@@ -134,7 +135,7 @@ def test_a_disk_that_is_full_loses_nothing_that_was_there(tmp_path: Path) -> Non
     with scripted(stream(*short, chunk(finish="stop"))) as upstream:
         limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"
         run = f"{limited}; runpy.run_module('harness.cli', None, '__main__')"
-        process, url = _start(tmp_path, upstream.url, "-c", run)
+        process, url = start(tmp_path, upstream.url, "-c", run)
         _ask(url, "fits")
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         upstream.answers = [stream(*long, chunk(finish="stop"))]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends import batch
 from harness.backends.asking import Asked, Asker
 from harness.backends.batch import Batches
 from harness.backends.protocol import Answer, Call
@@ -146,8 +145,24 @@ class Ledger:
         self.rows = [*rows]
 
 
-def test_a_batch_waits_until_nobody_adds_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_QUIET_SECONDS", 0.06)
+class Waits:
+    """The first five waits end when they are told to, later ones at once."""
+
+    def __init__(self) -> None:
+        self._ends = [asyncio.Event() for _ in range(5)]
+        self._begun = 0
+
+    async def sleep(self, _: float) -> None:
+        self._begun += 1
+        if self._begun <= len(self._ends):
+            await self._ends[self._begun - 1].wait()
+
+    def end(self, count: int) -> None:
+        for end in self._ends[:count]:
+            end.set()
+
+
+def test_a_batch_waits_until_nobody_adds_to_it() -> None:
     begun: list[int] = []
 
     class Api(FakeUpstream):
@@ -163,12 +178,17 @@ def test_a_batch_waits_until_nobody_adds_to_it(monkeypatch: pytest.MonkeyPatch) 
             return Answer(200, "", "\n".join(map(json.dumps, rows)).encode())
 
     async def main() -> list[Answer]:
-        batches = Batches(Api(), Ledger())
+        waits = Waits()
+        batches = Batches(Api(), Ledger(), sleep=waits.sleep)
         asked = []
         for number in range(5):
             call = Call("POST", "/v1/chat/completions", json.dumps({"model": "m", "messages": []}).encode())
             asked.append(asyncio.create_task(batches.of(f"{number}").ask(call)))
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.005)
+            # The time of the one before is over when another was added.
+            waits.end(number)
+        await asyncio.sleep(0.005)
+        waits.end(5)
         return await asyncio.gather(*asked)
 
     answers = asyncio.run(main())

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -182,3 +183,23 @@ def test_a_file_that_is_no_recording_is_remembered_as_such(directory: Path, tmp_
     again = opened(directory, tmp_path / "cache")
     assert len(again.entries()) == MANY
     assert [line.split(" ")[0] for line in again.broken()] == ["notes.json"]
+
+
+def test_threads_that_look_at_once_read_each_file_once(directory: Path) -> None:
+    store = DirectoryStore(directory, Counted())
+    prints = [Canonicalizer().fingerprint(request(f"question {number}")) for number in range(8)]
+
+    def look(number: int) -> list[str]:
+        for _ in range(5):
+            found = store.sharing(prints[number])
+            new = write(directory, f"new {number}")
+            assert len(store.entries()) >= MANY
+            assert store.nearest(request("question"), 3)
+            new.unlink()
+        return [entry.name for entry in found]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(look, range(8)))
+    assert [names[0].rpartition("/")[2] for names in found] == [recording(f"question {n}")[0] for n in range(8)]
+    # Each file, what came, and the candidates; and not each file in each thread.
+    assert Counted.seen < 2 * MANY
