@@ -340,14 +340,23 @@ def _is_of_server(request: Request) -> bool:
     return not request.body and request.scope is None
 
 
-def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str, int]:
+def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, bool, str, int]:
     """Files named by their key first, then those that an older rule names: the other ones are the copies.
 
-    A link is never what stays: what it leads to would be gone. Of a sequence the first answers stay.
+    A link is never what stays: what it leads to would be gone. In the folder of its test a file is no copy of one in
+    another; and of a sequence the first answers stay.
     """
     is_word = not _DIGEST.fullmatch(_base(checked.file))
     sequence, number = parse_stem(checked.file.name)
-    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, sequence, number
+    is_away = not _is_with_its_test(checked)
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, is_away, sequence, number
+
+
+def _is_with_its_test(checked: Checked) -> bool:
+    """Whether a file is in a folder that has the place of its test, where each folder of tests has its recordings."""
+    folder = _folder(checked).removesuffix("recordings").rstrip("/")
+    of_test = (checked.scope or "").partition("::")[0].rpartition("/")[0]
+    return bool(folder) and f"/{of_test}".endswith(f"/{folder}")
 
 
 def _is_one_too_many(one: Checked, other: Checked) -> bool:
