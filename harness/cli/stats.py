@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import places_of, settings_from
 from harness.cli.selecting import selected, with_selection
 
@@ -42,6 +43,5 @@ def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> Non
         click.echo(json.dumps(sums.as_json(), indent=2))
     else:
         click.echo(render_statistics(sums, everything=given["everything"]), nl=False)
-    for line in listed.unreadable:
-        click.echo(f"Could not be read: {line}", err=True)
+    tell_left_out(listed.unreadable, listed.passed_over)
     context.exit(0 if listed.found else 1)
