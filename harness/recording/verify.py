@@ -65,6 +65,7 @@ class Verifier:
         body, holds = exchange.response.body, key(exchange.request, self.redactor)
         if not secrets and exchange.response.is_streaming and isinstance(body, list):
             secrets = tuple(self._secrets(file, spelled_out(body)))
+        secrets = secrets or tuple(self._headers(file, document))
         labels = tuple(self._labels(file, document, endpoint_of(exchange.request.path)))
         # What has to be restored has no form to be mended.
         form = () if any(found.is_lost for found in labels) else self._form(file, document, is_in_form=is_in_form)
@@ -186,6 +187,13 @@ class Verifier:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
+
+    def _headers(self, file: File, document: Document) -> Iterator[Finding]:
+        """A header whose value is a secret for the header's name, whatever it looks like."""
+        headers = [document[part].get("headers") for part in ("request", "response")]
+        if any(self.redactor.redact(held) != held for held in headers if held):
+            command = self._command("harness verify --fix", file.place)
+            yield Finding(file.place, Kind.SECRET, "value of a header: revoke it", command, Mend.REWRITE)
 
     def _secrets(self, file: File, texts: Iterable[str]) -> Iterator[Finding]:
         ours, others = [], []

@@ -200,6 +200,17 @@ def test_an_edit_that_changes_the_model_is_told_once_and_mended_by_its_command()
     assert found() == set()
 
 
+def test_a_header_is_a_secret_for_its_name() -> None:
+    file = write("Who?")
+    document = json.loads(file.read_text("utf-8"))
+    document["response"]["headers"] = {"openai-organization": "user-WgRqwNrzDmDxGAnjDzeXlTsz"}
+    file.write_text(dumps(document), "utf-8")
+    assert found() == {(str(file), "secret")}
+    run("verify", "--fix")
+    assert found() == set()
+    assert "WgRq" not in file.read_text("utf-8")
+
+
 @pytest.mark.slow
 def test_secrets_of_every_kind_are_found_however_deep_and_mended() -> None:
     texts = [("It is ", text) for text in ANYWHERE]
