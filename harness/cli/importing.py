@@ -109,11 +109,14 @@ def har(context: click.Context, /, files: tuple[Path, ...], scope: str | None, *
     intake = _intake(given)
     for path in files:
         try:
-            entries = entries_of(path.read_bytes().decode())
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecordingError(f"{path}: {error}", hint="Save it again as HAR.") from error
+            entries = entries_of(path.read_bytes())
+        except OSError as error:
+            raise RecordingError(f"{path}: {error.strerror}", hint="Make it readable.") from error
         except RecordingError as error:
-            raise RecordingError(f"{path}: {error.message}", hint=error.hint) from error
+            if len(files) == 1:
+                raise RecordingError(f"{path}: {error.message}", hint=error.hint) from error
+            intake.skip(str(path), error)
+            continue
         for number, entry in enumerate(entries, 1):
             what = f"{path}, entry {number}"
             try:
