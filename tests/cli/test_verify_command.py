@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from harness.errors import RecordingError
-from harness.recording.format import dumps
+from harness.recording.format import dumps, to_document
 from harness.recording.ids import completion_id
-from harness.recording.key import digest
+from harness.recording.key import digest, key
+from harness.recording.model import MULTIPART, Exchange, Request, Response
 from tests.cli.kept import commands, edit, found, run, write
 from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
 from tests.recording.conftest import samples as samples  # noqa: PLC0414 - the fixture, by its name
@@ -197,6 +198,14 @@ def test_an_edit_that_changes_the_model_is_told_once_and_mended_by_its_command()
     assert commands() == {f"harness verify --fix {file} && harness rekey {file}"}
     assert found("--fix") == {(str(file), "name")}
     assert run("rekey", str(file)).exit_code == 0
+    assert found() == set()
+
+
+def test_a_form_says_its_model_in_one_of_its_fields() -> None:
+    fields = [{"name": "model", "value": "whisper-1"}, {"name": "file", "filename": "a.mp3", "sha256": "0", "size": 1}]
+    request = Request("POST", "/v1/audio/transcriptions", {MULTIPART: fields}, "t", media_type="multipart/form-data")
+    file = Path(f"recordings/{key(request)}.json")
+    file.write_text(dumps(to_document(Exchange(request, Response({"text": "Hello."})))), "utf-8")
     assert found() == set()
 
 
