@@ -149,13 +149,16 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
     from harness.recording.format import loads
     from harness.recording.mending import in_step, without_secrets
     from harness.recording.ogx import moves
-    from harness.stores.housekeeping import places, read
+    from harness.stores.housekeeping import closed, places, read
 
     settings = settings_from({"recordings": given["into"]})
     if settings.directory.absolute().resolve() == place.resolve():
         raise click.UsageError(f"{place} is where recordings are kept: harness rekey {place} renames them there.")
     intake, redactor, names = _intake(given), redactor_of(settings), places(place)
     make = partial(verifier_of, settings, str(place), looks_for_secrets=False)
+    for folder in closed(place):
+        shut = RecordingError("a folder that may not be looked into", hint=f"chmod u+rx {place / folder}")
+        intake.skip(str(place / folder), shut)
     untold = 0
     for move in moves(check_all(read(place, names), len(names), make)):
         what = str(place / move.old)

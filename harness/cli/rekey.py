@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import directories_of, settings_from
 
 
@@ -26,7 +27,7 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
     """
     from harness.checking import renamings_of, targets
     from harness.opening import verifier_of
-    from harness.stores.housekeeping import rename
+    from harness.stores.housekeeping import closed, rename
 
     settings = settings_from({})
     hindered = False
@@ -36,7 +37,9 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
         for renaming in found:
             told = f"cannot be {Path(renaming.new).name}: {renaming.hindrance}" if renaming.hindrance else ""
             click.echo(f"{target.shown}{renaming.old}\n  {told or f'-> {Path(renaming.new).name}'}")
-        hindered = hindered or any(renaming.hindrance for renaming in found)
+        shut = [f"{target.shown}{place}: a folder that may not be looked into" for place in closed(target.root)]
+        tell_left_out(shut, 0)
+        hindered = hindered or bool(shut) or any(renaming.hindrance for renaming in found)
         if not dry_run:
             rename(target.root, found)
     context.exit(1 if hindered else 0)

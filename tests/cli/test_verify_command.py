@@ -111,6 +111,9 @@ def test_a_folder_that_may_not_be_looked_into_is_found_once(monkeypatch: pytest.
 
     assert found() == {(str(closed), "unreadable")}
     assert commands() == {f"chmod u+rx {closed}"}
+    assert run("rekey").exit_code == 1
+    assert f"{closed}: a folder that may not be looked into" in run("rekey").stderr
+    assert f"skipped: {closed}\n" in run("import", "ogx", "recordings", "--into", "other").stdout
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
