@@ -64,6 +64,8 @@ class RecordingError(HarnessError):
 class NotHttp(RecordingError):
     """A recording of an exchange with what is no HTTP API, such as a tool of OGX's: replay passes it over."""
 
+    said = "not an exchange over HTTP"
+
 
 class RecordingNotSent(RecordingError):
     """A recording that its store could not take now; it is kept on this machine until the store can."""

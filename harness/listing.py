@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.crew import Crew
-from harness.errors import RecordingError
+from harness.errors import NotHttp, RecordingError
 from harness.recording.canonical import Canonicalizer
 from harness.recording.description import Description, describe
 from harness.recording.model import Exchange
@@ -29,19 +29,38 @@ class Asked:
     ages: bool = False
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """Files that are no recordings, each with the reason, and how many are of exchanges that no HTTP API had."""
+
+    unreadable: list[str] = field(default_factory=list)
+    passed_over: int = 0
+
+    def add(self, path: object, error: RecordingError) -> None:
+        if isinstance(error, NotHttp):
+            self.passed_over += 1
+        else:
+            self.unreadable.append(f"{path}: {error.message}")
+
+    def extend(self, others: "LeftOut") -> None:
+        self.unreadable += others.unreadable
+        self.passed_over += others.passed_over
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Recordings in the order of their tests, files that could not be read, and how many there are in all."""
+    """Recordings in the order of their tests, what was left out (``LeftOut``), and how many files there are in all."""
 
     found: Sequence[Description]
     unreadable: Sequence[str]
+    passed_over: int
     count: int
 
 
 def list_all(places: Sequence[Path], asked: Asked) -> Listed:
     """The recordings in and below directories that were asked for. Raises RecordingError where one is not there."""
     found: list[Description] = []
-    unreadable: list[str] = []
+    left_out = LeftOut()
     count = 0
     for place in places:
         recordings = opened(place)
@@ -50,9 +69,9 @@ def list_all(places: Sequence[Path], asked: Asked) -> Listed:
             if isinstance(one, Description):
                 found.append(one)
             else:
-                unreadable.append(one)
+                left_out.extend(one)
     found.sort(key=lambda one: (one.test or "", one.endpoint, one.name))
-    return Listed(found, unreadable, count)
+    return Listed(found, left_out.unreadable, left_out.passed_over, count)
 
 
 def opened(place: Path) -> Recordings:
@@ -65,12 +84,10 @@ def opened(place: Path) -> Recordings:
     return in_directory(place)
 
 
-def pick(
-    places: Sequence[Path], selection: Selection, broken: Callable[[str], None]
-) -> Iterator[tuple[Path, str, Exchange]]:
+def pick(places: Sequence[Path], selection: Selection, left_out: LeftOut) -> Iterator[tuple[Path, str, Exchange]]:
     """The recordings that were asked for, each with its file and its name, one at a time.
 
-    ``broken`` is told of those that cannot be read. Raises RecordingError for a directory that is not there.
+    ``left_out`` is told of those that cannot be. Raises RecordingError for a directory that is not there.
     """
     for place in places:
         recordings = opened(place)
@@ -80,20 +97,20 @@ def pick(
             try:
                 exchange = exchange_of(recordings.read(name))
             except RecordingError as error:
-                broken(f"{place / file}: {error.message}")
+                left_out.add(place / file, error)
                 continue
             if selection.takes(name, exchange):
                 yield place / file, name, exchange
 
 
-def _described(recordings: Recordings, asked: Asked) -> Iterator[Description | str]:
-    """Each recording, or why it could not be read."""
+def _described(recordings: Recordings, asked: Asked) -> Iterator[Description | LeftOut]:
+    """Each recording, or the file that was left out."""
     names = [name for name in recordings.files if asked.selection.takes_name(name)]
     times = commit_times(Path(recordings.where)) if asked.ages else {}
     now = time.time()
     with Crew(len(names), _set_up, asked) as crew:
         for one in crew.each(_describe_batch, _read(recordings, names)):
-            if isinstance(one, str):
+            if isinstance(one, LeftOut):
                 yield one
             elif one is not None:
                 changed = times.get(recordings.files[one.name])
@@ -119,19 +136,21 @@ def _set_up(asked: Asked) -> None:
     _benches[:] = [(asked.selection, asked.canonicalizer())]
 
 
-def _describe_batch(batch: list[tuple[str, str, bytes | str]]) -> list[Description | str | None]:
-    """Of each recording its description, None for one that was not asked for, or a sentence for one that is broken."""
+def _describe_batch(batch: list[tuple[str, str, bytes | str]]) -> list[Description | LeftOut | None]:
+    """Of each recording its description, None for one that was not asked for, or the file that was left out."""
     selection, canonicalizer = _benches[0]
     return [_one(name, path, data, selection, canonicalizer) for name, path, data in batch]
 
 
 def _one(
     name: str, path: str, data: bytes | str, selection: Selection, canonicalizer: Canonicalizer
-) -> Description | str | None:
+) -> Description | LeftOut | None:
     if isinstance(data, str):
-        return f"{path}: {data}"
+        return LeftOut([f"{path}: {data}"])
     try:
         exchange = exchange_of(data)
     except RecordingError as error:
-        return f"{path}: {error.message}"
+        left_out = LeftOut()
+        left_out.add(path, error)
+        return left_out
     return describe(name, path, len(data), exchange, canonicalizer) if selection.takes(name, exchange) else None

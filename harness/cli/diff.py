@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.completing import complete_model
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import directories_of, settings_from
 from harness.cli.prices import read_prices
 from harness.cli.reporting import check_reports, fails, progress_bar, show, with_reports, write_files
@@ -94,10 +95,7 @@ def _compare(context: click.Context, places: Sequence[str], models: Sequence[str
         raise click.UsageError(f"No recordings in {old.where} or {new.where}.")
     with progress_bar() as progress:
         found = compare_all(old, new, asked, progress)
-    for line in found.unreadable:
-        click.echo(f"Could not be read: {line}", err=True)
-    if found.passed_over:
-        click.echo(f"Passed over: {found.passed_over} recordings of tools, not of an HTTP API.", err=True)
+    tell_left_out(found.unreadable, found.passed_over)
     if not (found.pairs or found.added or found.removed):
         reason = "mend the files named above" if found.unreadable else f"no recording is of {' or '.join(models)}"
         reason = reason if found.unreadable or models else "there are recordings of tools alone"

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 import click
 
 from harness.cli.completing import complete_test
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import looking_beside, settings_from, width_of_terminal
 
 
@@ -55,8 +56,8 @@ def explain(context: click.Context, /, file: TextIO, **given: Any) -> None:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
         click.echo(render_explanation(found, width_of_terminal()), nl=False)
-    for broken in store.broken() if found.hit.way is Way.NONE else ():
-        click.echo(f"Could not be read: {broken}", err=True)
+    if found.hit.way is Way.NONE:
+        tell_left_out(store.broken(), store.passed_over())
     context.exit(1 if found.hit.way is Way.NONE else 0)
 
 

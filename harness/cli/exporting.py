@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import looking_beside, settings_from
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
         _write(into / f"{name}.{form}", store, entries, tally, overwrite=overwrite)
     for line in lines(tally, thing="cassette", into=f"{into}/"):
         click.echo(line)
+    tell_left_out(store.broken(), store.passed_over())
     context.exit(1 if tally.skipped else 0)
 
 

@@ -111,11 +111,14 @@ def har(context: click.Context, /, files: tuple[Path, ...], scope: str | None, *
     intake = _intake(given)
     for path in files:
         try:
-            entries = entries_of(path.read_bytes().decode())
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecordingError(f"{path}: {error}", hint="Save it again as HAR.") from error
+            entries = entries_of(path.read_bytes())
+        except OSError as error:
+            raise RecordingError(f"{path}: {error.strerror}", hint="Make it readable.") from error
         except RecordingError as error:
-            raise RecordingError(f"{path}: {error.message}", hint=error.hint) from error
+            if len(files) == 1:
+                raise RecordingError(f"{path}: {error.message}", hint=error.hint) from error
+            intake.skip(str(path), error)
+            continue
         for number, entry in enumerate(entries, 1):
             what = f"{path}, entry {number}"
             try:
@@ -148,13 +151,16 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
     from harness.recording.format import loads
     from harness.recording.mending import in_step, without_secrets
     from harness.recording.ogx import moves
-    from harness.stores.housekeeping import places, read
+    from harness.stores.housekeeping import closed, places, read
 
     settings = _settings(given)
     if settings.directory.absolute().resolve() == place.resolve():
         raise click.UsageError(f"{place} is where recordings are kept: harness rekey {place} renames them there.")
     intake, redactor, names = _intake(given), redactor_of(settings), places(place)
     make = partial(verifier_of, settings, str(place), looks_for_secrets=False)
+    for folder in closed(place):
+        shut = RecordingError("a folder that may not be looked into", hint=f"chmod u+rx {place / folder}")
+        intake.skip(str(place / folder), shut)
     untold = 0
     for move in moves(check_all(read(place, names), len(names), make)):
         what = str(place / move.old)

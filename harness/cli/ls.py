@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import days, places_of, settings_from, width_of_terminal
 from harness.cli.selecting import selected, with_selection
 
@@ -54,8 +55,7 @@ def ls(context: click.Context, /, what: tuple[str, ...], **given: Any) -> None:
     else:
         # In a pipe each recording is one line, for grep and its like.
         click.echo(render_list(found, listed.count, width_of_terminal() if sys.stdout.isatty() else None), nl=False)
-    for line in listed.unreadable:
-        click.echo(f"Could not be read: {line}", err=True)
+    tell_left_out(listed.unreadable, listed.passed_over)
     if not listed.found:
         for line in picked.looked_for(places):
             click.echo(line, err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import looking_beside, settings_from
 from harness.cli.prices import read_prices
 from harness.cli.selecting import Selected, selected
@@ -153,8 +154,7 @@ def _picked(words: Selected, store: "RecordingStore") -> "dict[str, Exchange]":
     from harness.refresh.picking import picked
 
     exchanges, broken = picked(store, words.selection)
-    for line in broken:
-        click.echo(f"Could not be read: {line}", err=True)
+    tell_left_out(broken, store.passed_over())
     if not exchanges:
         of = f" of {', '.join(words.selection.words)}" if words.selection.words else ""
         raise click.UsageError(f"No recording{of} in {store.where}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import directories_of, settings_from
 
 if TYPE_CHECKING:
@@ -33,18 +34,21 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
     from harness.checking import renamings_of, targets
     from harness.opening import verifier_of
     from harness.report.wording import plural
-    from harness.stores.housekeeping import rename
+    from harness.stores.housekeeping import closed, rename
 
     settings = settings_from({})
-    count = renamed = hindered = unreadable = 0
+    count = renamed = hindered = unreadable = closed_folders = 0
     for target in targets(paths, directories_of(settings)):
         make = partial(verifier_of, settings, target.shown, looks_for_secrets=False)
         found, broken = renamings_of(target, make)
         _tell(target.shown, found, broken)
+        shut = [f"{target.shown}{place}: a folder that may not be looked into" for place in closed(target.root)]
+        tell_left_out(shut, 0)
         if not dry_run:
             rename(target.root, found)
         count += len(target.names)
         unreadable += len(broken)
+        closed_folders += len(shut)
         hindered += sum(bool(renaming.hindrance) for renaming in found)
         renamed += sum(not renaming.hindrance for renaming in found)
     rest = {"cannot have their name": hindered, "cannot be read": unreadable}
@@ -52,7 +56,7 @@ def rekey(context: click.Context, paths: tuple[Path, ...], dry_run: bool) -> Non
     click.echo(f"{plural(count, 'recording')}: {', '.join(said)}.")
     if hindered or unreadable:
         click.echo("harness verify has the command for each.")
-    context.exit(2 if unreadable and unreadable == count else int(bool(hindered or unreadable)))
+    context.exit(2 if unreadable and unreadable == count else int(bool(hindered or unreadable or closed_folders)))
 
 
 def _tell(shown: str, found: Sequence["Renaming"], broken: Sequence["Finding"]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import places_of, settings_from, shown, width_of_terminal
 from harness.cli.selecting import selected, with_selection
 
@@ -40,19 +41,23 @@ def show(what: tuple[str, ...], **given: Any) -> None:
     Exit code: 0 shown, 2 there is no such recording, or more than one to make code of.
     """
     from harness.errors import RecordingError
-    from harness.listing import pick
+    from harness.listing import LeftOut, pick
     from harness.report.dialogue_terminal import render_dialogue
 
     picked = selected(what, given["tests"], given["models"], given["endpoints"])
     if not picked.selection.words and not picked.places:
         raise click.UsageError("Say which: a key or its first digits, a file, or a test. harness ls lists them.")
-    broken: list[str] = []
+    left_out = LeftOut()
     places = picked.places or places_of(settings_from({}))
-    found = list(pick(places, picked.selection, broken.append))
-    for line in broken:
-        click.echo(f"Could not be read: {line}", err=True)
+    found = list(pick(places, picked.selection, left_out))
+    words = " ".join(picked.selection.words or what)
+    if left_out.passed_over and picked.selection.keys and not found:
+        raise RecordingError(
+            f"{words} is of a tool, not of an HTTP API: nobody was asked, and nothing is replayed.",
+            hint="Read the file itself.",
+        )
+    tell_left_out(left_out.unreadable, left_out.passed_over)
     if not found:
-        words = " ".join(picked.selection.words or what)
         short = ["Of a key, give four digits or more."] if any(map(_is_too_short, picked.selection.words)) else []
         hints = [*short, *picked.looked_for(places), "harness ls; harness verify"]
         raise RecordingError(f"No recording that can be read is {words}.", hint="\n  ".join(hints))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from harness.cli.left_out import tell_left_out
 from harness.cli.options import places_of, settings_from
 from harness.cli.selecting import selected, with_selection
 
@@ -43,8 +44,7 @@ def stats(context: click.Context, /, what: tuple[str, ...], **given: Any) -> Non
         click.echo(json.dumps(sums.as_json(), indent=2))
     else:
         click.echo(render_statistics(sums, everything=given["everything"]), nl=False)
-    for line in listed.unreadable:
-        click.echo(f"Could not be read: {line}", err=True)
+    tell_left_out(listed.unreadable, listed.passed_over)
     if not listed.found:
         for line in picked.looked_for(places):
             click.echo(line, err=True)

@@ -108,7 +108,7 @@ def to_exchange(document: Document) -> Exchange:
     """
     request, response = document["request"], document["response"]
     if "url" not in request and not _OF_TOOLS.isdisjoint(request):
-        raise NotHttp("not an exchange over HTTP", hint="Leave it to OGX, or move it elsewhere.")
+        raise NotHttp(NotHttp.said, hint="Leave it to OGX, or move it elsewhere.")
     provider, path, query = _parts_of(request.get("url"))
     scope = document.get("test_id")
     if not isinstance(scope, str | None):

@@ -6,6 +6,7 @@ What an archive says besides (comments, timings, caches, fields of a program's o
 
 import base64
 import binascii
+import codecs
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,20 +16,47 @@ from harness.errors import RecordingError
 from harness.recording.http_exchange import HttpExchange
 from harness.recording.model import Json
 
+_AGAIN = "Save it again as HAR, with its contents."
 _FORM = "application/x-www-form-urlencoded"
 
 
-def entries_of(text: str) -> list[Json]:
+def entries_of(data: bytes) -> list[Json]:
     """The entries of an archive. Raises RecordingError when it is none."""
+    text = _text(data)
     try:
-        archive = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(f"not JSON: {error}", hint="Save it again as HAR, with its contents.") from error
+        archive = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RecordingError(_fault(text, error), hint=_AGAIN) from error
+    except RecursionError as error:
+        raise RecordingError("not an HTTP archive: nested too deeply", hint=_AGAIN) from error
     log = archive.get("log") if isinstance(archive, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
     if not isinstance(entries, list):
-        raise RecordingError('not an HTTP archive: no "log" with "entries"', hint="Save it again as HAR.")
+        raise RecordingError('not an HTTP archive: no "log" with "entries"', hint=_AGAIN)
     return entries
+
+
+def _text(data: bytes) -> str:
+    """An archive is UTF-8; PowerShell saves UTF-16, with a byte order mark."""
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        said = f"not UTF-8: byte 0x{data[error.start]:02x} in line {line}"
+        raise RecordingError(
+            said, hint="Save it again as HAR, or as UTF-8: archives have no other encoding."
+        ) from error
+
+
+def _fault(text: str, error: json.JSONDecodeError) -> str:
+    if not text.strip():
+        return "the file is empty"
+    rest = text[error.pos :].strip()
+    is_half = any(word.startswith(rest) for word in ("true", "false", "null"))
+    # A string that does not end is told from where it began.
+    is_cut_off = is_half or error.msg.startswith("Unterminated string")
+    return f"cut off in line {text.rstrip().count(chr(10)) + 1}" if is_cut_off else f"not JSON: {error}"
 
 
 def http_of_entry(entry: Json) -> HttpExchange:

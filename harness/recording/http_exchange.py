@@ -235,8 +235,12 @@ def _asked_bytes(request: Request) -> tuple[dict[str, str], bytes]:
 
 
 def _form(parts: list[Json]) -> bytes:
-    if any("value" not in part for part in parts):
-        raise RecordingError("its request is a form with files, which a recording does not keep", hint="Keep it.")
+    files = [str(part.get("filename") or part.get("name")) for part in parts if "value" not in part]
+    if files:
+        raise RecordingError(
+            f"its request is a form with {', '.join(files)}, of which a recording keeps a digest alone",
+            hint="Keep the recording, or let vcrpy record its test: pytest --record-mode=once",
+        )
     pieces = [
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{part["name"]}"\r\n\r\n{part["value"]}\r\n'
         for part in parts

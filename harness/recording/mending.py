@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from harness.recording.canonical import endpoint_of
 from harness.recording.format import Document
-from harness.recording.model import Json
+from harness.recording.model import Json, Request
 from harness.recording.redact import Redactor
 
 _DOCUMENT = ("test_id", "request", "response", "id_normalization_mapping", "position")
@@ -51,8 +51,7 @@ def in_step(document: Document) -> Document:
     if "endpoint" in request:
         should["endpoint"] = endpoint_of(urlsplit(request["url"]).path)
     if "model" in request and isinstance(body, dict):
-        model = body.get("model", "")
-        should["model"] = model if isinstance(model, str) else ""
+        should["model"] = Request("", "", body).model
     return document if should == request else {**document, "request": should}
 
 

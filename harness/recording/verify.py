@@ -65,6 +65,7 @@ class Verifier:
         body, holds = exchange.response.body, key(exchange.request, self.redactor)
         if not secrets and exchange.response.is_streaming and isinstance(body, list):
             secrets = tuple(self._secrets(file, spelled_out(body)))
+        secrets = secrets or tuple(self._headers(file, document))
         labels = tuple(self._labels(file, document, endpoint_of(exchange.request.path)))
         # What has to be restored has no form to be mended.
         form = () if any(found.is_lost for found in labels) else self._form(file, document, is_in_form=is_in_form)
@@ -186,6 +187,13 @@ class Verifier:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
+
+    def _headers(self, file: File, document: Document) -> Iterator[Finding]:
+        """A header whose value is a secret for the header's name, whatever it looks like."""
+        headers = [document[part].get("headers") for part in ("request", "response")]
+        if any(self.redactor.redact(held) != held for held in headers if held):
+            command = self._command("harness verify --fix", file.place)
+            yield Finding(file.place, Kind.SECRET, "value of a header: revoke it", command, Mend.REWRITE)
 
     def _secrets(self, file: File, texts: Iterable[str]) -> Iterator[Finding]:
         ours, others = [], []
@@ -340,14 +348,23 @@ def _is_of_server(request: Request) -> bool:
     return not request.body and request.scope is None
 
 
-def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, str, int]:
+def _best_name(checked: Checked) -> tuple[bool, bool, bool, bool, bool, str, int]:
     """Files named by their key first, then those that an older rule names: the other ones are the copies.
 
-    A link is never what stays: what it leads to would be gone. Of a sequence the first answers stay.
+    A link is never what stays: what it leads to would be gone. In the folder of its test a file is no copy of one in
+    another; and of a sequence the first answers stay.
     """
     is_word = not _DIGEST.fullmatch(_base(checked.file))
     sequence, number = parse_stem(checked.file.name)
-    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, sequence, number
+    is_away = not _is_with_its_test(checked)
+    return checked.file.is_link, not _is_named(checked), _is_misnamed(checked), is_word, is_away, sequence, number
+
+
+def _is_with_its_test(checked: Checked) -> bool:
+    """Whether a file is in a folder that has the place of its test, where each folder of tests has its recordings."""
+    folder = _folder(checked).removesuffix("recordings").rstrip("/")
+    of_test = (checked.scope or "").partition("::")[0].rpartition("/")[0]
+    return bool(folder) and f"/{of_test}".endswith(f"/{folder}")
 
 
 def _is_one_too_many(one: Checked, other: Checked) -> bool:

@@ -101,7 +101,7 @@ class DirectoryStore:
         except UnicodeDecodeError as error:
             raise RecordingError(f"{path}: not UTF-8", hint="Record it again, or restore the file.") from error
         except RecordingError as error:
-            raise RecordingError(f"{path}: {error.message}", hint=error.hint) from error
+            raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
     def _request(self, name: str) -> Request:
         return self.load(name).request
@@ -182,6 +182,9 @@ class DirectoryStore:
 
     def broken(self) -> Sequence[str]:
         return self._index.faults()
+
+    def passed_over(self) -> int:
+        return self._index.passed_over()
 
     def stamp(self, names: Sequence[str]) -> object:
         if self._folders is None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.errors import RecordingError
+from harness.errors import NotHttp, RecordingError
 from harness.recording import canonical
 from harness.recording.canonical import Canonicalizer, endpoint_of, fingerprint_of
 from harness.recording.lookup import Entry
@@ -98,7 +98,13 @@ class Index:
     def faults(self) -> list[str]:
         """The files that could not be read when the index was last brought up to date, each with the reason."""
         with self._lock:
-            return [f"{name}.json ({row.fault})" for name, row in sorted(self._rows.items()) if row.fault]
+            faults = [(name, row.fault) for name, row in sorted(self._rows.items())]
+        return [f"{name}.json ({fault})" for name, fault in faults if fault and fault != NotHttp.said]
+
+    def passed_over(self) -> int:
+        """How many files were of exchanges that no HTTP API had."""
+        with self._lock:
+            return sum(row.fault == NotHttp.said for row in self._rows.values())
 
     def sharing(self, fingerprint: str) -> list[Entry]:
         """The recordings that have this fingerprint now.

@@ -200,6 +200,9 @@ class ObjectStore:
     def broken(self) -> Sequence[str]:
         return [*self._faults, *self._files.broken()]
 
+    def passed_over(self) -> int:
+        return self._files.passed_over()
+
     def stamp(self, names: Sequence[str]) -> object:
         return self._generation, *(self._etags.get(name) for name in names)
 

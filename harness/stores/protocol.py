@@ -89,6 +89,10 @@ class RecordingStore(Protocol):
         """Files that the index had to leave out, each with the reason."""
         ...
 
+    def passed_over(self) -> int:
+        """How many files the index left out for what they are: exchanges that no HTTP API had."""
+        ...
+
     def stamp(self, names: Sequence[str]) -> object:
         """A value that changes when these recordings, or the set of all recordings, change. Cheap."""
         ...

@@ -32,6 +32,16 @@ def test_a_copy_in_another_folder_is_found_and_left() -> None:
     assert other.exists()
 
 
+def test_of_two_folders_that_of_the_test_has_no_copy() -> None:
+    file = write("Where?", scope="tests/zoo/test_lion.py::test_roar")
+    own, other = (Path("recordings", folder, "recordings", file.name) for folder in ("zoo", "art"))
+    for place in (own, other):
+        place.parent.mkdir(parents=True)
+        shutil.copy(file, place)
+    file.unlink()
+    assert found("recordings") == {(str(other), "duplicate")}
+
+
 def test_a_copy_in_the_name_of_a_second_answer_is_found_and_removed_where_it_is_the_last() -> None:
     first, more = provided("Copied"), provided("Copied and more")
     copies = [first.with_stem(f"{first.stem}-{number}") for number in (2, 3)]

@@ -222,7 +222,15 @@ def test_an_archive_that_is_none_is_an_error(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "a.har: not JSON" in capfd.readouterr().err
+    assert "a.har: cut off in line 1" in capfd.readouterr().err
+
+
+def test_of_several_archives_one_that_is_none_is_skipped() -> None:
+    Path("bad.har").write_bytes(b'{"log": "\xe9"}')
+    Path("good.har").write_text(archive(entry()))
+    text = run("import", "har", "bad.har", "good.har", code=1)
+    assert "skipped: bad.har\n  not UTF-8: byte 0xe9 in line 1" in text
+    assert "Wrote 1 recording" in text
 
 
 def of_ogx(place: str, question: str, answer: str = "Yes.", **more: Any) -> dict[str, Any]:

@@ -184,6 +184,31 @@ def test_recordings_are_listed_by_age() -> None:
     assert run("ls", "--older", "soon").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["ls", "stats", "show --test tests/test_weather.py recordings", "refresh --dry-run --into new", "diff recordings",
+     "export cassettes --into out"],
+)  # fmt: skip
+def test_every_command_passes_over_recordings_of_tools_and_says_so(command: str) -> None:
+    tools()
+    request = {"test_id": "t", "provider": "p", "tool_name": "search", "kwargs": {"query": "?"}}
+    of_tool = {"test_id": "t", "request": request, "response": {"body": {}, "is_streaming": False}}
+    Path("recordings/tool.json").write_text(json.dumps(of_tool, indent=2) + "\n", "utf-8")
+
+    if command.startswith("diff"):
+        shutil.copytree("recordings", "before")
+        command = "diff before recordings"
+    done = run(*command.split())
+
+    assert (done.exit_code, "not an exchange" in done.output) == (0, False)
+    counted = 2 if command.startswith("diff") else 1
+    named = f"Passed over: {counted} recording{'s' if counted > 1 else ''} of tools, not of an HTTP API."
+    assert done.stderr.count("Passed over") == 1
+    assert named in done.stderr
+    with pytest.raises(RecordingError, match=r"tool.json is of a tool, not of an HTTP API"):
+        run("show", "recordings/tool.json")
+
+
 def test_a_broken_file_is_named_and_passed_over() -> None:
     said = text("Rain?")
     Path("recordings/broken.json").write_text("{", "utf-8")

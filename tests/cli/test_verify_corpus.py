@@ -92,6 +92,14 @@ def is_whole(_: Path, document: Document) -> bool:
     return isinstance(document["response"]["body"], dict) and "__type__" in document["response"]["body"]
 
 
+def is_completion(file: Path, document: Document) -> bool:
+    return is_whole(file, document) and "choices" in document["response"]["body"]["__data__"]
+
+
+def is_first_answer(file: Path, document: Document) -> bool:
+    return is_keyed(file, document) and is_tested_stream(file, document)
+
+
 def asks(_: Path, document: Document) -> bool:
     return bool(document["request"].get("body"))
 
@@ -150,6 +158,24 @@ PLANTS: dict[str, Plant] = {
     "another short name": lambda p: p.renamed(lambda _: f"{p.digest()[:12]}.json", is_first),
     "a copy": lambda p: p.copied(lambda file: f"{file.stem}-copy.json"),
     "a copy in capitals": lambda p: p.copied(lambda file: f"{file.stem.upper()}.json", is_keyed),
+    "a copy as a second answer": lambda p: p.copied(lambda file: f"{file.stem}-2.json", is_first_answer),
+    "a copy as a third answer": lambda p: p.copied(lambda file: f"{file.stem}-3.json", is_first_answer),
+    "a chunk of another answer": lambda p: p.document(
+        lambda document: document["response"]["body"][1]["__data__"].update(id="rec-0123456789ab"), is_tested_stream
+    ),
+    "an answer that says it is an error": lambda p: p.document(
+        lambda document: document["response"].update(status=500), is_completion
+    ),
+    "an error that says it is an answer": lambda p: p.document(
+        lambda document: document["response"].update(body={"error": {"message": "Overloaded"}}), is_completion
+    ),
+    "not a number": lambda p: p.bytes(lambda data: data.replace(b'"response": {', b'"response": {\n    "x": NaN,', 1)),
+    "an edit of the model": lambda p: p.document(
+        lambda document: document["request"]["body"].update(model="another"), asks
+    ),
+    "capitals to the end": lambda p: p.renamed(lambda file: file.name.upper(), is_keyed),
+    "what an editor left": lambda p: p.copied(lambda file: f"{file.name}~"),
+    "what a write left": lambda p: p.copied(lambda file: f".{file.stem[:16]}-abcd.json.tmp"),
     "a second without a first": lambda p: p.renamed(lambda file: f"{file.stem}-2.json", is_keyed),
     "a secret in an answer": lambda p: p.document(
         lambda document: document["response"]["body"]["__data__"].update(x_said=f"It is {p.secret()}"), is_whole

@@ -53,7 +53,7 @@ def archive(*entries: Any) -> str:
     ],
 )
 def test_an_entry_is_an_exchange(content: dict[str, Any]) -> None:
-    found = exchange_of(http_of_entry(entries_of("\ufeff" + archive(entry(content)))[0]))
+    found = exchange_of(http_of_entry(entries_of(("\ufeff" + archive(entry(content))).encode())[0]))
 
     assert found.request.body == ASKED
     assert found.response.body == SAID
@@ -77,7 +77,28 @@ def test_what_is_no_exchange_says_why(broken: Any, reason: str) -> None:
         http_of_entry(broken)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"log": {}}', '{"log": {"entries": 1}}'])
-def test_what_is_no_archive_says_so(text: str) -> None:
-    with pytest.raises(RecordingError, match=r"not JSON|not an HTTP archive"):
-        entries_of(text)
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"[]", "not an HTTP archive"),
+        (b'{"log": {}}', "not an HTTP archive"),
+        (b'{"log": {"entries": 1}}', "not an HTTP archive"),
+        (b"{'log': 1}", "not JSON"),
+        (b" \n", "empty"),
+        (b'{"log":\n {"entries": "caf\xe9"}}', "not UTF-8: byte 0xe9 in line 2"),
+    ],
+)
+def test_what_is_no_archive_says_so(data: bytes, reason: str) -> None:
+    with pytest.raises(RecordingError, match=reason):
+        entries_of(data)
+
+
+def test_an_archive_that_was_cut_off_anywhere_says_so() -> None:
+    text = json.dumps(json.loads(archive(entry(isBinary=True, size=12, comment=None))), indent=1)
+    for end in range(1, len(text)):
+        with pytest.raises(RecordingError, match=r"^cut off in line \d+"):
+            entries_of(text[:end].encode())
+
+
+def test_an_archive_that_powershell_saved_is_read() -> None:
+    assert entries_of(archive(entry()).encode("utf-16")) == [entry()]
