@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from harness.recording.canonical import Canonicalizer
+from harness.recording.key_variables import KeyVariables
 from harness.recording.presets import preset
 from harness.recording.redact import Redactor
 from harness.recording.rules import EVERYWHERE, Rule, ignoring, replacing
@@ -45,6 +46,13 @@ def redactor_of(settings: Settings) -> Redactor:
         tuple(map(secret_shape, secret.patterns)),
         frozenset(name.lower() for name in secret.fields),
         (*secret.values, *filter(None, keys)),
+    )
+
+
+def key_variables_of(settings: Settings) -> KeyVariables:
+    """Where the keys of the upstreams come from."""
+    return KeyVariables(
+        {name: "" if one.auth == "none" else settings.key_variable(name) for name, one in settings.upstreams.items()}
     )
 
 

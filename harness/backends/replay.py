@@ -16,9 +16,10 @@ from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.key import key, key_of_clean
+from harness.recording.key_variables import KeyVariables
 from harness.recording.lookup import Reach, nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
-from harness.recording.near_miss import miss_error
+from harness.recording.near_miss import OF_OPENAI, miss_error
 from harness.recording.placeholders import put_back
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.stores.protocol import RecordingStore
@@ -60,7 +61,7 @@ class ReplayBackend:
 
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
     digest and a look at the files' times. With a ``pace``, answers take the time that they took. ``reach`` says in
-    which scopes a fingerprint counts.
+    which scopes a fingerprint counts; ``variables`` are those that upstreams' keys come from.
 
     ``at_hand``, ``forget`` and an answer's ``again`` may be called in any thread.
     """
@@ -75,9 +76,10 @@ class ReplayBackend:
         strict: bool = False,
         reach: Reach = Reach.EVERYWHERE,
         pace: Pace | None = None,
+        variables: KeyVariables = OF_OPENAI,
     ) -> None:
         self._store, self._canonicalizer, self._journal, self._redactor = store, canonicalizer, journal, redactor
-        self._strict, self._reach, self._pace = strict, reach, pace
+        self._strict, self._reach, self._pace, self._variables = strict, reach, pace, variables
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
         self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
@@ -88,7 +90,7 @@ class ReplayBackend:
         answer = await self.find(call)
         if answer is None:
             written = await apart(call, self._written)
-            miss = miss_error(written, self._store, self._canonicalizer)
+            miss = miss_error(written, self._store, self._canonicalizer, self._variables)
             self._journal.write(Line(Outcome.MISSED, call.scope, written.path, written.model, error=miss))
             raise miss
         answer.again = partial(self._again, await apart(call, _digest), call)

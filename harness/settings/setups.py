@@ -24,6 +24,8 @@ class Setup:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     unfilled: Sequence[str] = ()
     """Variables whose values need others that are not set."""
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of each variable of ``env``, those that its value is taken from."""
 
 
 def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
@@ -55,13 +57,17 @@ def _upstream(value: Mapping[str, Any], where: str, base: Path) -> str | None:
     return as_upstream(Found(value["upstream"], f"{where} upstream", base)) if "upstream" in value else None
 
 
-def _env(value: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The variables, and the names of those that could not be filled."""
+def _env(
+    value: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The variables, the names of those that could not be filled, and what each is taken from."""
     env = value.get("env", {})
     if not isinstance(env, dict):
         raise TypeError(env)
+    templates = {name: string.Template(as_word(text)) for name, text in env.items()}
     filled = {}
-    for name, text in env.items():
+    for name, template in templates.items():
         with suppress(KeyError, ValueError):
-            filled[name] = string.Template(as_word(text)).substitute(environ)
-    return filled, tuple(name for name in env if name not in filled)
+            filled[name] = template.substitute(environ)
+    sources = {name: tuple(template.get_identifiers()) for name, template in templates.items()}
+    return filled, tuple(name for name in env if name not in filled), sources

@@ -217,6 +217,9 @@ def test_a_setup_brings_models_upstream_and_variables(
     missing = pytester.runpytest("--harness-setup=here", "--harness-mode=record")
     assert missing.ret == pytest.ExitCode.USAGE_ERROR
     missing.stderr.fnmatch_lines(["*The setup's OPENAI_API_KEY takes its value from a variable that is not set.*"])
+    pytester.makepyfile(test_env="def test_it(harness_base_url):\n    from app import ask\n    ask('Never said')")
+    missed = pytester.runpytest("--harness-setup=here", "test_env.py")
+    missed.stdout.fnmatch_lines(["Record what was missed* MY_KEY=… *pytest* --harness-setup=here"])
     none = pytester.runpytest("--harness-setup=nowhere")
     assert none.ret == pytest.ExitCode.USAGE_ERROR
     none.stderr.fnmatch_lines(["*No setup 'nowhere' in *pyproject.toml.*", "*there: here, there."])

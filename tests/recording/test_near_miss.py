@@ -7,6 +7,7 @@ import pytest
 from harness.errors import RecordingNotFound
 from harness.recording.canonical import Canonicalizer
 from harness.recording.key import key
+from harness.recording.key_variables import KeyVariables
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
 from harness.recording.near_miss import miss_error, near_miss, record_command
@@ -75,6 +76,25 @@ def test_a_miss_in_an_empty_directory_names_no_neighbour() -> None:
         "Looked in recordings/: 0 recordings, 0 for this model, no scope.\n"
         "Record it:  OPENAI_API_KEY=… harness serve --mode record-if-missing"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "given"),
+    [
+        ("/v1/chat/completions", "gpt-4o", "OPENAI_API_KEY=… "),
+        ("/v1/chat/completions", "openai/gpt-4o", "OPENAI_API_KEY=… "),
+        ("/v1/chat/completions", "groq/llama", "MY_GROQ=… "),
+        ("/v1/chat/completions", "unknown/llama", "OPENAI_API_KEY=… "),
+        ("/v1/chat/completions", "ollama/llama", ""),
+        ("/groq/v1/chat/completions", "openai/gpt-oss", "MY_GROQ=… "),
+        ("/v1/messages", "claude", "ANTHROPIC_API_KEY=… "),
+        ("/v1/v1/messages", "claude", "ANTHROPIC_API_KEY=… "),
+    ],
+)
+def test_the_command_takes_the_key_of_the_upstream_that_was_asked(path: str, model: str, given: str) -> None:
+    variables = KeyVariables({"groq": "MY_GROQ", "ollama": ""})
+    request = Request("POST", path, {"model": model})
+    assert record_command(request, variables) == f"{given}harness serve --mode record-if-missing"
 
 
 def test_a_miss_is_an_error_that_no_sdk_repeats() -> None:
