@@ -73,7 +73,7 @@ def open_store(
 
 def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer, begun: int | None) -> RecordingStore:
     if isinstance(place, Bucket):
-        return _objects(place, settings, canonicalizer)
+        return _objects(place, settings, canonicalizer, begun)
     return _directory(place, settings, canonicalizer, begun)
 
 
@@ -84,7 +84,7 @@ def _directory(
     return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts, begun=begun)
 
 
-def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
+def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer, begun: int | None) -> RecordingStore:
     from harness.stores.bucket import BucketClient
     from harness.stores.copies import COLUMNS, Copies
     from harness.stores.objects import ObjectStore
@@ -98,6 +98,7 @@ def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) ->
         _directory(directory, settings, canonicalizer),
         keep_equal=settings.keep_equal,
         writes=settings.writes,
+        begun=begun,
     )
 
 
