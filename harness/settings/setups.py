@@ -43,7 +43,7 @@ def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
     where = f"[tool.harness.setups.{name}]"
     value = checked_table(setups[name], _KEYS, where)
     try:
-        return Setup(_models(value), _upstream(value, where, file.parent), *_env(value, environ))
+        return Setup(_models(value), _upstream(value, where, file.parent), *_env(value, where, environ))
     except TypeError as error:
         hint = 'Write models = ["…"], upstream = "…" and env = {NAME = "value"}.'
         raise SettingsError(f"{where} is not what it should be.", hint=hint) from error
@@ -58,7 +58,7 @@ def _upstream(value: Mapping[str, Any], where: str, base: Path) -> str | None:
 
 
 def _env(
-    value: Mapping[str, Any], environ: Mapping[str, str]
+    value: Mapping[str, Any], where: str, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
     """The variables, the names of those that could not be filled, and what each is taken from."""
     env = value.get("env", {})
@@ -67,7 +67,10 @@ def _env(
     templates = {name: string.Template(as_word(text)) for name, text in env.items()}
     filled = {}
     for name, template in templates.items():
-        with suppress(KeyError, ValueError):
+        if not template.is_valid():
+            hint = "Write $NAME for a variable, $$ for a dollar."
+            raise SettingsError(f"{where} env: the value of {name} has a $ that names no variable.", hint=hint)
+        with suppress(KeyError):
             filled[name] = template.substitute(environ)
     sources = {name: tuple(template.get_identifiers()) for name, template in templates.items()}
     return filled, tuple(name for name in env if name not in filled), sources
