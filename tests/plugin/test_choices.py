@@ -143,6 +143,10 @@ def test_a_hook_changes_the_settings_once(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("-s")
     result.assert_outcomes(passed=2)
     assert result.stdout.str().count("hooked replay") == 1
+    pytester.makeconftest("def pytest_harness_configure(config, settings): return {'strict': True}")
+    wrong = pytester.runpytest()
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    wrong.stdout.fnmatch_lines(["*harness: pytest_harness_configure returned dict, not Settings.*"])
 
 
 MODELS = """
