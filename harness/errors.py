@@ -89,13 +89,15 @@ class RecordingNotFound(HarnessError):
     """A miss: no recording answers the request. SDKs are told not to ask again.
 
     ``details`` are what the sentence is made of, as JSON for reports: ``key``, ``method``, and of the near miss
-    ``recording``, ``scope`` and ``differences``.
+    ``recording``, ``scope`` and ``differences``. ``key_variable`` is the environment variable that the key of the
+    upstream comes from which was asked; empty where it takes none.
     """
 
     status = 404
     default_type = "invalid_request_error"
     default_code = "recording_not_found"
     details: Mapping[str, object] = MappingProxyType({})
+    key_variable: str = ""
 
 
 class NetworkRefused(HarnessError):

@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from harness.recording.canonical import Canonicalizer
+from harness.recording.key_variables import KeyVariables
 from harness.recording.presets import preset
 from harness.recording.redact import Redactor
 from harness.recording.rules import EVERYWHERE, Rule, ignoring, replacing
@@ -48,6 +49,13 @@ def redactor_of(settings: Settings) -> Redactor:
     )
 
 
+def key_variables_of(settings: Settings) -> KeyVariables:
+    """Where the keys of the upstreams come from."""
+    return KeyVariables(
+        {name: "" if one.auth == "none" else settings.key_variable(name) for name, one in settings.upstreams.items()}
+    )
+
+
 def verifier_of(settings: Settings, place: str, *, looks_for_secrets: bool = True) -> Verifier:
     """What looks at recordings in ``place``, as the user writes it; with detect-secrets where that is installed."""
     scanners = [scanner()] if looks_for_secrets and is_installed() else []
@@ -65,7 +73,7 @@ def open_store(
 
 def _store(place: Place, settings: Settings, canonicalizer: Canonicalizer, begun: int | None) -> RecordingStore:
     if isinstance(place, Bucket):
-        return _objects(place, settings, canonicalizer)
+        return _objects(place, settings, canonicalizer, begun)
     return _directory(place, settings, canonicalizer, begun)
 
 
@@ -76,7 +84,7 @@ def _directory(
     return DirectoryStore(place, canonicalizer, keep_equal=settings.keep_equal, facts=facts, begun=begun)
 
 
-def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) -> RecordingStore:
+def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer, begun: int | None) -> RecordingStore:
     from harness.stores.bucket import BucketClient
     from harness.stores.copies import COLUMNS, Copies
     from harness.stores.objects import ObjectStore
@@ -90,6 +98,7 @@ def _objects(place: Bucket, settings: Settings, canonicalizer: Canonicalizer) ->
         _directory(directory, settings, canonicalizer),
         keep_equal=settings.keep_equal,
         writes=settings.writes,
+        begun=begun,
     )
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
 import signal
 import socket
 import threading
@@ -20,7 +19,7 @@ from harness.server.app import make_app
 from harness.server.at_hand import answer_at_hand
 from harness.server.pipe import Deliver, Pipe
 from harness.server.repeats import Whole
-from harness.settings import NO_KEY, Settings, check
+from harness.settings import NO_KEY, Settings, check, variable_stem
 from harness.wiring import Parts, build
 
 _GRACE_SECONDS = 5.0
@@ -63,12 +62,10 @@ def client_environment(settings: Settings, root: str, scope: str | None, environ
     base = scoped_url(root, scope)
     found = {"OPENAI_BASE_URL": base} | without_proxy(environ)
     for name in settings.upstream_names:
-        stem = re.sub(r"\W", "_", name).upper()
         if name != "openai":
-            variable, end = _CLIENTS.get(name, (f"{stem}_BASE_URL", "/v1"))
+            variable, end = _CLIENTS.get(name, (f"{variable_stem(name)}_BASE_URL", "/v1"))
             found[variable] = f"{base.removesuffix('/v1')}/{name}{end}"
-        named = settings.upstreams.get(name)
-        key = (named.key_env if named else None) or f"{stem}_API_KEY"
+        key = settings.key_variable(name)
         if not settings.mode.needs_upstream or not environ.get(key):
             found[key] = NO_KEY
     return found

@@ -25,7 +25,7 @@ from harness.backends.routed import Routed
 from harness.backends.runs import Runs
 from harness.backends.tokens import TokenCounter
 from harness.backends.upstream import UpstreamBackend
-from harness.opening import cache_of, canonicalizer_of, open_store, redactor_of
+from harness.opening import cache_of, canonicalizer_of, key_variables_of, open_store, redactor_of
 from harness.recording.canonical import Canonicalizer
 from harness.recording.lookup import Reach
 from harness.server.context import Services
@@ -135,6 +135,7 @@ class _Backends:
             strict=self.settings.strict,
             reach=reach,
             pace=Pace(speed, asyncio.sleep) if speed else None,
+            variables=key_variables_of(self.settings),
         )
 
     def _record(self, upstream: Upstream, *, again: bool) -> RecordBackend:

@@ -19,9 +19,10 @@ from harness.recording.answer import Rendered, encode, render
 from harness.recording.bodies import is_multipart
 from harness.recording.canonical import Canonicalizer, endpoint_of
 from harness.recording.key import key
+from harness.recording.key_variables import KeyVariables
 from harness.recording.lookup import Reach, nth, select
 from harness.recording.model import JSON_TYPE, Json, Request
-from harness.recording.near_miss import miss_error
+from harness.recording.near_miss import OF_OPENAI, miss_error
 from harness.recording.placeholders import put_back
 from harness.recording.redact import BUILT_IN, Redactor, secrets_of
 from harness.stores.protocol import RecordingStore
@@ -65,7 +66,7 @@ class ReplayBackend:
 
     Answers are prepared once and kept, bounded, under the digest of the raw request; a request seen before costs that
     digest and a look at the files' times. With a ``pace``, answers take the time that they took. ``reach`` says in
-    which scopes a fingerprint counts.
+    which scopes a fingerprint counts; ``variables`` are those that upstreams' keys come from.
 
     ``at_hand``, ``forget`` and an answer's ``again`` may be called in any thread.
     """
@@ -80,9 +81,10 @@ class ReplayBackend:
         strict: bool = False,
         reach: Reach = Reach.EVERYWHERE,
         pace: Pace | None = None,
+        variables: KeyVariables = OF_OPENAI,
     ) -> None:
         self._store, self._canonicalizer, self._journal, self._redactor = store, canonicalizer, journal, redactor
-        self._strict, self._reach, self._pace = strict, reach, pace
+        self._strict, self._reach, self._pace, self._variables = strict, reach, pace, variables
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0
         self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
@@ -97,8 +99,8 @@ class ReplayBackend:
             asked = await apart(call, self._written)
             answer = await self._find(digest, call, asked, self._by_key, self._by_meaning)
             if answer is None:
-                miss = await asyncio.to_thread(miss_error, asked.request, self._store, self._canonicalizer)
                 lost = asked.request
+                miss = await asyncio.to_thread(miss_error, lost, self._store, self._canonicalizer, self._variables)
                 self._journal.write(Line(Outcome.MISSED, call.scope, lost.path, lost.model, error=miss))
                 raise miss
         answer.again = partial(self._again, digest, call)

@@ -35,7 +35,7 @@ def explain(context: click.Context, /, file: TextIO, **given: Any) -> None:
     Exit code: 0 a recording answers, 1 none does, 2 there is no request to explain.
     """
     from harness.errors import RecordingError
-    from harness.opening import canonicalizer_of, open_store, redactor_of
+    from harness.opening import canonicalizer_of, key_variables_of, open_store, redactor_of
     from harness.recording.asked import asked_from
     from harness.recording.explain import Way
     from harness.recording.explain import explain as find_out
@@ -55,7 +55,7 @@ def explain(context: click.Context, /, file: TextIO, **given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        click.echo(render_explanation(found, width_of_terminal()), nl=False)
+        click.echo(render_explanation(found, width_of_terminal(), key_variables_of(settings)), nl=False)
     if found.hit.way is Way.NONE:
         tell_left_out(store.broken(), store.passed_over())
     context.exit(1 if found.hit.way is Way.NONE else 0)

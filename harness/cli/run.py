@@ -145,12 +145,13 @@ def _given(flags: dict[str, Any]) -> Iterator[str]:
 
 
 def _log(parts: "Parts", again: str) -> "RunLog":
+    from harness.recording.key_variables import assignments
     from harness.report.run_log import RunLog, asked
 
     where = str(parts.settings.recordings)
     return RunLog(
         parts.settings.modes,
-        lambda *_: f"OPENAI_API_KEY=… {again}",
+        lambda _, __, variables: " ".join([*assignments(variables), again]),
         asked=[asked(line, where) for line in parts.journal.lines],
     )
 

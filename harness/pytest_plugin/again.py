@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.pytest_plugin import options
+
 _WITH_VALUE = (
     *("-c", "--config-file", "-m", "-o", "--override-ini", "-p", "--rootdir", "--import-mode", "--doctest-glob"),
     *(f"--harness-{name}" for name in ("recordings", "upstream", "responses", "state", "models", "setup")),
@@ -19,15 +21,24 @@ _ALONE = (
 """What a run was given without which another one would not find the same tests, or record elsewhere."""
 
 
-def record_command(config: pytest.Config, tests: Iterable[str], flags: Iterable[str] = ("",)) -> str:
+def record_command(config: pytest.Config, tests: Iterable[str], flags: Iterable[str], variables: Iterable[str]) -> str:
     """What to type where this run was begun; without tests, all of the suite runs again.
 
-    ``flags`` are those by which the tests record, an empty one where it is the harness's mode.
+    ``flags`` are those by which the tests record, an empty one where it is the harness's mode; ``variables`` those that
+    their keys come from. A setup takes its own from others.
     """
     from harness.recording.near_miss import record_tests_command
 
+    sources = options.setup(config).sources
+
     named = [_from_here(config, test) for test in tests]
-    return record_tests_command(named, _program(config), carried(config.invocation_params.args), flags)
+    return record_tests_command(
+        named,
+        _program(config),
+        carried(config.invocation_params.args),
+        flags=flags,
+        variables=(source for variable in variables for source in sources.get(variable, (variable,))),
+    )
 
 
 def _from_here(config: pytest.Config, test: str) -> str:

@@ -100,8 +100,16 @@ class _Listener:
         self._note("recorded" if is_new else "unchanged", request, name)
 
     def missed(self, request: "Request", error: "RecordingNotFound") -> None:
-        hint = f"Record it:  {record_command(self.config, [self.test], [self.flag])}"
-        self._note("missed", request, error=error.message, hint=hint, details=dict(error.details), flag=self.flag)
+        hint = f"Record it:  {record_command(self.config, [self.test], [self.flag], [error.key_variable])}"
+        self._note(
+            "missed",
+            request,
+            error=error.message,
+            hint=hint,
+            details=dict(error.details),
+            flag=self.flag,
+            key_variable=error.key_variable,
+        )
 
     def _note(self, outcome: str, request: "Request", name: str | None = None, **more: Any) -> None:
         from harness.report.run_log import Asked

@@ -112,6 +112,7 @@ def _sum_up(session: pytest.Session, run: Run, ended: Ended, whole: _Whole) -> N
         ended.notes += [pruned] if pruned else []
         if unused.fails(config, found) and is_green:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            ended.notes.append("The run fails of them: --harness-fail-on-unused. Delete them: pytest --harness-prune")
     if whole.parts:
         _keep(config, log, whole, covered if is_whole else None, is_good=is_green and not log.missed())
     ended.notes += _write(config, log)

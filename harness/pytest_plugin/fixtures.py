@@ -26,8 +26,12 @@ def harness_settings(pytestconfig: pytest.Config) -> "Settings":
     try:
         return run_of(pytestconfig).settings
     except SettingsError as error:
-        # The same for every test: there is no use in going on.
-        pytest.exit(f"harness: {error}", pytest.ExitCode.USAGE_ERROR)
+        wrong = f"harness: {error}"
+    if hasattr(pytestconfig, "workerinput"):
+        # xdist takes a worker that leaves for one that crashed.
+        pytest.fail(wrong, pytrace=False)
+    # The same for every test: there is no use in going on.
+    pytest.exit(wrong, pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")

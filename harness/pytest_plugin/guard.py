@@ -3,7 +3,8 @@
 A provider is known by its name alone. The name is in the look-up of its address, and, whoever made that (a proxy, a
 resolver of an event loop's own, a list of hosts), in the beginning of TLS. An address is known where it is what the
 settings name as an upstream (``http://127.0.0.1:11434``); of any other nobody can say whose it is, and the same one
-serves many. What neither Python's ``socket`` nor its ``ssl`` is asked for (curl's, Rust's own) is not seen.
+serves many. What neither Python's ``socket`` nor its ``ssl`` is asked for (curl's, Rust's own) is not seen, and neither
+is what goes over a connection that an earlier test has left open.
 """
 
 import functools

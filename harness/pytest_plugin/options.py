@@ -119,9 +119,10 @@ def load(config: pytest.Config, chosen: "Setup") -> "Settings":
         between=_file(config),
     )
     if chosen.unfilled and settings.mode.needs_upstream:
-        names = ", ".join(chosen.unfilled)
-        hint = "Set it: else a key that the environment has under this name, of another provider, would be sent."
-        raise SettingsError(f"The setup's {names} takes its value from a variable that is not set.", hint=hint)
+        name, *_ = chosen.unfilled
+        missing = ", ".join(one for one in chosen.sources[name] if one not in os.environ)
+        hint = f"Set it: else what the environment has as {name}, maybe another provider's key, would be sent."
+        raise SettingsError(f"The setup's {name} takes its value from {missing}, which is not set.", hint=hint)
     return settings
 
 

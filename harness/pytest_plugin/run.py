@@ -79,7 +79,7 @@ class Run:
         if self._settings is None:
             loaded = options.load(self.config, options.setup(self.config))
             changed = self.config.hook.pytest_harness_configure(config=self.config, settings=loaded)
-            self._settings = loaded if changed is None else changed
+            self._settings = loaded if changed is None else _as_settings(changed)
         return self._settings
 
     def settings_of(self, item: pytest.Item | pytest.Collector, base: "Settings") -> "Settings":
@@ -347,6 +347,18 @@ class Run:
             test = next((use.test for use in reversed(uses) if use.begin <= number), None)
             running = during[bisect_right(during, number, key=lambda row: row[0]) - 1][1]
             yield asked(line, where, test, running)
+
+
+def _as_settings(changed: object) -> "Settings":
+    from harness.errors import SettingsError
+    from harness.settings import Settings
+
+    if isinstance(changed, Settings):
+        return changed
+    raise SettingsError(
+        f"pytest_harness_configure returned {type(changed).__name__}, not Settings.",
+        hint="Write return dataclasses.replace(settings, strict=True); or return nothing, and they stay as they are.",
+    )
 
 
 def marked(item: pytest.Item | pytest.Collector) -> dict[str, Any]:

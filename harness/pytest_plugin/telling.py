@@ -81,7 +81,7 @@ def _error(miss: "Asked", item: pytest.Item) -> "HarnessError":
     """The miss itself. One that is of no single test is recorded by the test that came by it."""
     from harness.errors import RecordingNotFound
 
-    command = record_command(item.config, [test_id(item)], [miss.flag])
+    command = record_command(item.config, [test_id(item)], [miss.flag], [miss.key_variable])
     return RecordingNotFound(miss.error or "", hint=f"Record it:  {command}")
 
 

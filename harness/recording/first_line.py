@@ -11,9 +11,14 @@ _SPEAKING = ("content", "text", "refusal", "reasoning_content", "message")
 
 
 def first_line(response: Response) -> str:
-    """The first line of the text, else the first call of a tool, else the JSON; at most a hundred characters."""
+    """The first line of the text, else the first call of a tool, else the JSON; at most a hundred characters.
+
+    Of a text that is empty, and no call beside it: two quotes.
+    """
     said = answer(response)
-    found = next(_texts(said.value), None) or next(_calls(said.value), None) or json.dumps(said.value)
+    texts = list(_texts(said.value))
+    found = next(filter(str.strip, texts), None) or next(_calls(said.value), None)
+    found = found or ('""' if texts else json.dumps(said.value))
     line = next((line.strip() for line in found.splitlines() if line.strip()), "")
     return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"
 
@@ -25,7 +30,7 @@ def _texts(value: Json) -> Iterator[str]:
             yield from _texts(item)
     elif isinstance(value, dict):
         for name, item in value.items():
-            if name in _SPEAKING and isinstance(item, str) and item.strip():
+            if name in _SPEAKING and isinstance(item, str):
                 yield item
             else:
                 yield from _texts(item)

@@ -12,12 +12,16 @@ from harness.errors import RecordingNotFound
 from harness.recording import mcp
 from harness.recording.canonical import Canonicalizer, bare_model, endpoint_of
 from harness.recording.key import key_of_clean
+from harness.recording.key_variables import DEFAULT_VARIABLE, KeyVariables, assignments
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
 from harness.recording.places import ABSENT, Place, places
 
 _LIKELY = 50
 """How many recordings are compared with a request that none answers: those that look most like it."""
+
+OF_OPENAI = KeyVariables()
+"""Where keys come from as long as nothing is configured."""
 
 _SHOWN_PLACES = 5
 _SHOWN_TEXT = 60
@@ -94,10 +98,13 @@ class Searched(Protocol):
     def broken(self) -> Sequence[str]: ...
 
 
-def miss_error(request: Request, store: Searched, canonicalizer: Canonicalizer) -> RecordingNotFound:
+def miss_error(
+    request: Request, store: Searched, canonicalizer: Canonicalizer, variables: KeyVariables = OF_OPENAI
+) -> RecordingNotFound:
     """The error of a miss: what was asked, where it was looked for, the near miss, and the command that records it.
 
-    The request has no secrets. One more line names files of the store that could not be read.
+    The request has no secrets; ``variables`` are those that keys come from. One more line names files of the store that
+    could not be read.
     """
     key, upstreams, entries, broken = key_of_clean(request), canonicalizer.upstreams, store.entries(), store.broken()
     nearest = near_miss(request, store.nearest(request, _LIKELY), canonicalizer)
@@ -114,20 +121,21 @@ def miss_error(request: Request, store: Searched, canonicalizer: Canonicalizer) 
         lines += [f"Nearest: {nearest.name[:12]}{of}, which {how}", *nearest.lines()]
     if broken:
         lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
-    ways = [f"Record it:  {record_command(request)}"]
+    ways = [f"Record it:  {record_command(request, variables)}"]
     if live := live_command(request):
         ways.append(f"Or ask the server itself, every time:  {live}")
     error = RecordingNotFound("\n".join(lines), hint="\n".join(ways))
+    error.key_variable = variables.of(request.path, request.model)
     error.details = {"method": request.method, "key": key, "nearest": nearest.as_json() if nearest else None}
     return error
 
 
-def record_command(request: Request) -> str:
+def record_command(request: Request, variables: KeyVariables = OF_OPENAI) -> str:
     """The command that records what ``request`` misses."""
-    scope = request.scope
+    scope, variable = request.scope, variables.of(request.path, request.model)
     if scope and ".py" in scope:
-        return record_tests_command([scope])
-    return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
+        return record_tests_command([scope], variables=[variable])
+    return " ".join([*assignments([variable]), "harness serve --mode record-if-missing"])
 
 
 def live_command(request: Request) -> str | None:
@@ -143,16 +151,21 @@ def live_command(request: Request) -> str | None:
 
 
 def record_tests_command(
-    tests: Iterable[str], program: str = "pytest", carried: str = "", flags: Iterable[str] = ("",)
+    tests: Iterable[str],
+    program: str = "pytest",
+    carried: str = "",
+    *,
+    flags: Iterable[str] = ("",),
+    variables: Iterable[str] = (DEFAULT_VARIABLE,),
 ) -> str:
     """The command that records what these tests miss, and nothing else.
 
     ``carried`` are arguments that the run had, as a shell takes them. ``flags`` are those by which the tests record: of
-    another plugin, or an empty one for the harness's own mode.
+    another plugin, or an empty one for the harness's own mode. ``variables`` are those that their keys come from.
     """
     given = list(dict.fromkeys(flags))
     mode = ["HARNESS_MODE=record-if-missing"] if "" in given else []
-    return " ".join([*mode, f"OPENAI_API_KEY=… {program}", *filter(None, (*given, *map(_quoted, tests), carried))])
+    return " ".join([*mode, *assignments(variables), program, *filter(None, (*given, *map(_quoted, tests), carried))])
 
 
 def _quoted(scope: str) -> str:

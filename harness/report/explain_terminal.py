@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from harness.recording.explain import Explanation, Hit, Way, changes
+from harness.recording.key_variables import KeyVariables
 from harness.recording.near_miss import NearMiss, live_command, record_command
 from harness.recording.places import Place
 from harness.report.wording import plural, short_name, value_text, visible
@@ -21,12 +22,15 @@ _WORDS = {
 }
 
 
-def render_explanation(found: Explanation, width: int) -> str:
-    """The text, with a newline at its end; values are cut to ``width`` columns, the request is broken into lines."""
-    return "\n".join(_lines(found, width)) + "\n"
+def render_explanation(found: Explanation, width: int, variables: KeyVariables) -> str:
+    """The text, with a newline at its end; values are cut to ``width`` columns, the request is broken into lines.
+
+    ``variables`` are those that upstreams' keys come from.
+    """
+    return "\n".join(_lines(found, width, variables)) + "\n"
 
 
-def _lines(found: Explanation, width: int) -> Iterator[str]:
+def _lines(found: Explanation, width: int, variables: KeyVariables) -> Iterator[str]:
     request = found.request
     query = f"?{request.query}" if request.query else ""
     yield from _broken(f"{request.method} {visible(request.path)}{visible(query)}", width, "")
@@ -47,15 +51,15 @@ def _lines(found: Explanation, width: int) -> Iterator[str]:
     yield f"key          {found.key}"
     yield f"fingerprint  {found.fingerprint}"
     yield ""
-    yield from _hit(found, width)
+    yield from _hit(found, width, variables)
 
 
-def _hit(found: Explanation, width: int) -> Iterator[str]:
+def _hit(found: Explanation, width: int, variables: KeyVariables) -> Iterator[str]:
     hit = found.hit
     if hit.way is Way.NONE:
         yield "Nothing answers it."
         yield from _nearest(hit.nearest, width)
-        yield from _named("Record it:", record_command(found.request), width)
+        yield from _named("Record it:", record_command(found.request, variables), width)
         if live := live_command(found.request):
             yield from _named("Or ask it:", live, width)
         return

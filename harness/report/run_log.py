@@ -47,8 +47,9 @@ class Asked:
 
     ``during`` is the test that ran then, also where a fixture asked that is of no single test.
     ``outcome`` is the journal's word. ``recording`` is the name of what answered or was written; ``error`` says why
-    there is none and ``hint`` what to do; ``flag`` is what a command needs besides that records it. ``details`` are a
-    miss's as JSON. What was replayed by place ``differs`` from what answered, as lines, and has its details too.
+    there is none and ``hint`` what to do; a command that records it needs ``flag`` besides, and a key in
+    ``key_variable``. ``details`` are a miss's as JSON. What was replayed by place ``differs`` from what answered, as
+    lines, and has its details too.
     """
 
     outcome: str
@@ -63,6 +64,7 @@ class Asked:
     test: str | None = None
     during: str | None = None
     flag: str = ""
+    key_variable: str = ""
     differs: list[str] = field(default_factory=list)
 
     @property
@@ -79,6 +81,7 @@ class Asked:
 def asked(line: Line, where: str, test: str | None = None, during: str | None = None) -> Asked:
     """A journal's line as a report tells it."""
     why = line.error
+    miss = why if isinstance(why, RecordingNotFound) else None
     return Asked(
         str(line.outcome),
         line.scope,
@@ -88,9 +91,10 @@ def asked(line: Line, where: str, test: str | None = None, during: str | None = 
         line.recording,
         error=None if why is None else why.message,
         hint="" if why is None else why.hint,
-        details=dict(why.details) if isinstance(why, RecordingNotFound) else {},
+        details={} if miss is None else dict(miss.details),
         test=test,
         during=during,
+        key_variable="" if miss is None else miss.key_variable,
     )
 
 
@@ -98,13 +102,13 @@ def asked(line: Line, where: str, test: str | None = None, during: str | None = 
 class RunLog:
     """A whole run: its mode, every request in order, and how the tests that asked ended (node id: outcome).
 
-    ``record_command`` gives the command that records what some tests missed, by the flags that their requests need; of
-    no tests, what was missed by requests that belong to none. ``unused`` are files of recordings that nothing asked
-    for; None where that was not looked at.
+    ``record_command`` gives the command that records what some tests missed, by the flags that their requests need and
+    the variables of their keys; of no tests, what was missed by requests that belong to none. ``unused`` are files of
+    recordings that nothing asked for; None where that was not looked at.
     """
 
     mode: str
-    record_command: Callable[[Iterable[str], Iterable[str]], str]
+    record_command: Callable[[Iterable[str], Iterable[str], Iterable[str]], str]
     asked: list[Asked] = field(default_factory=list)
     tests: dict[str, str] = field(default_factory=dict)
     unused: list[str] | None = None
@@ -142,8 +146,8 @@ class RunLog:
         tests = [one.test or one.during for one in missed]
         if not missed:
             return None
-        flags = (one.flag for one in missed)
-        return self.record_command(() if None in tests else dict.fromkeys(filter(None, tests)), flags)
+        of_tests = () if None in tests else dict.fromkeys(filter(None, tests))
+        return self.record_command(of_tests, (one.flag for one in missed), (one.key_variable for one in missed))
 
     def of(self, test: str) -> list[Asked]:
         return [one for one in self.asked if one.test == test]

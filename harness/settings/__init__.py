@@ -12,6 +12,7 @@ from harness.settings.model import (
     Place,
     Redact,
     Settings,
+    variable_stem,
 )
 from harness.settings.setups import Setup, setup
 from harness.settings.sources import Found, is_given
@@ -35,4 +36,5 @@ __all__ = [
     "load",
     "parse_mode",
     "setup",
+    "variable_stem",
 ]

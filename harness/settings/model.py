@@ -1,5 +1,6 @@
 """What can be chosen: the modes, and every setting with its default."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,11 @@ DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 
 NO_KEY = "harness"
 """The API key that the harness gives to clients where none is needed; it is never sent to an upstream."""
+
+
+def variable_stem(name: str) -> str:
+    """What environment variables of an upstream with this name begin with."""
+    return re.sub(r"\W", "_", name).upper()
 
 
 class Mode(StrEnum):
@@ -156,6 +162,11 @@ class Settings:
     def upstream_names(self) -> Sequence[str]:
         """The prefixes that a model's name may have; ``openai`` always, whoever answers for it."""
         return tuple(dict.fromkeys(("openai", *self.upstreams)))
+
+    def key_variable(self, name: str) -> str:
+        """The environment variable that the key of an upstream comes from: what it names, else ``NAME_API_KEY``."""
+        named = self.upstreams.get(name)
+        return (named.key_env if named else None) or f"{variable_stem(name)}_API_KEY"
 
     @property
     def upstream_hosts(self) -> frozenset[str]:

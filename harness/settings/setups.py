@@ -24,6 +24,8 @@ class Setup:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     unfilled: Sequence[str] = ()
     """Variables whose values need others that are not set."""
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of each variable of ``env``, those that its value is taken from."""
 
 
 def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
@@ -41,7 +43,7 @@ def setup(name: str, directory: Path, environ: Mapping[str, str]) -> Setup:
     where = f"[tool.harness.setups.{name}]"
     value = checked_table(setups[name], _KEYS, where)
     try:
-        return Setup(_models(value), _upstream(value, where, file.parent), *_env(value, environ))
+        return Setup(_models(value), _upstream(value, where, file.parent), *_env(value, where, environ))
     except TypeError as error:
         hint = 'Write models = ["…"], upstream = "…" and env = {NAME = "value"}.'
         raise SettingsError(f"{where} is not what it should be.", hint=hint) from error
@@ -55,13 +57,20 @@ def _upstream(value: Mapping[str, Any], where: str, base: Path) -> str | None:
     return as_upstream(Found(value["upstream"], f"{where} upstream", base)) if "upstream" in value else None
 
 
-def _env(value: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The variables, and the names of those that could not be filled."""
+def _env(
+    value: Mapping[str, Any], where: str, environ: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The variables, the names of those that could not be filled, and what each is taken from."""
     env = value.get("env", {})
     if not isinstance(env, dict):
         raise TypeError(env)
+    templates = {name: string.Template(as_word(text)) for name, text in env.items()}
     filled = {}
-    for name, text in env.items():
-        with suppress(KeyError, ValueError):
-            filled[name] = string.Template(as_word(text)).substitute(environ)
-    return filled, tuple(name for name in env if name not in filled)
+    for name, template in templates.items():
+        if not template.is_valid():
+            hint = "Write $NAME for a variable, $$ for a dollar."
+            raise SettingsError(f"{where} env: the value of {name} has a $ that names no variable.", hint=hint)
+        with suppress(KeyError):
+            filled[name] = template.substitute(environ)
+    sources = {name: tuple(template.get_identifiers()) for name, template in templates.items()}
+    return filled, tuple(name for name in env if name not in filled), sources

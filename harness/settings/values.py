@@ -3,9 +3,9 @@
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import SettingsError
@@ -15,6 +15,11 @@ from harness.settings.sources import Found
 _NO_KEYS = ("", NO_KEY, "none")
 _PLACEHOLDER = "…"
 """What stands for a key in the commands that we show."""
+
+_APPROVALS: Sequence[Literal["always", "never"]] = ("always", "never")
+_WHO_ANSWERS: Sequence[Literal["local", "upstream"]] = ("local", "upstream")
+
+_Word = TypeVar("_Word", bound=str)
 
 
 def parse_mode(value: Any, source: str = "mode") -> Mode:
@@ -111,21 +116,20 @@ def truth(found: Found) -> bool:
 
 
 def mcp_approval(found: Found) -> Literal["always", "never"]:
-    match str(found.value).strip().lower():
-        case "always":
-            return "always"
-        case "never":
-            return "never"
-    raise SettingsError(f"{found.source}: {found.value!r} is no approval.", hint="Use one of: always, never.")
+    return _one_of(found, "is no approval", _APPROVALS)
 
 
 def responses(found: Found) -> Literal["local", "upstream"]:
-    match str(found.value).strip().lower():
-        case "local":
-            return "local"
-        case "upstream":
-            return "upstream"
-    raise SettingsError(f"{found.source}: {found.value!r} is not who answers.", hint="Use one of: local, upstream.")
+    return _one_of(found, "is not who answers", _WHO_ANSWERS)
+
+
+def _one_of(found: Found, otherwise: str, words: Sequence[_Word]) -> _Word:
+    """One of a few words, in capitals or not; ``otherwise`` says what any other is."""
+    said = str(found.value).strip().lower()
+    for word in words:
+        if word == said:
+            return word
+    raise SettingsError(f"{found.source}: {found.value!r} {otherwise}.", hint=f"Use one of: {', '.join(words)}.")
 
 
 def speed(found: Found) -> float | None:

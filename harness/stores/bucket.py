@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from harness.errors import RecordingError, SettingsError
 
@@ -25,6 +25,13 @@ _REST_SECONDS = 20.0
 
 _REFUSED = re.compile(r"non-2xx status code: (?!408|429)[34]\d\d")
 """How obstore words a refusal for which it has no class: no such bucket, another region."""
+
+
+class Listed(NamedTuple):
+    """What a list tells of an object: its etag, and when it was written, in whole seconds since 1970."""
+
+    etag: str
+    modified: float
 
 
 class Unreachable(Exception):
@@ -47,13 +54,13 @@ class BucketClient:
         self._resting_until = 0.0
         self._reason = ""
 
-    def list(self) -> dict[str, str]:
-        """Every object's name with its etag. Hidden ones, and names that are no paths, are passed over."""
+    def list(self) -> dict[str, Listed]:
+        """Every object by its name. Hidden ones, and names that are no paths, are passed over."""
         import obstore
 
-        def pages() -> dict[str, str]:
+        def pages() -> dict[str, Listed]:
             return {
-                meta["path"].removesuffix(_SUFFIX): meta["e_tag"] or ""
+                meta["path"].removesuffix(_SUFFIX): Listed(meta["e_tag"] or "", meta["last_modified"].timestamp())
                 for page in obstore.list(self._store, chunk_size=1000)
                 for meta in page
                 if _is_recording(meta["path"])

@@ -22,12 +22,13 @@ from harness.recording.lookup import Entry
 from harness.recording.model import Exchange, Request
 from harness.recording.near_miss import record_command
 from harness.recording.unchanged import is_unchanged
-from harness.stores.bucket import BucketClient, Conflict, Unreachable
+from harness.stores.bucket import BucketClient, Conflict, Listed, Unreachable
 from harness.stores.copies import Copies
 from harness.stores.directory import DirectoryStore
 from harness.stores.unsent import Unsent
 
 _COPIERS = 16
+_SECOND = 1_000_000_000
 _LISTED_SECONDS = 10.0
 """How long a list of what is there is taken for true, when something seems not to be."""
 
@@ -35,8 +36,8 @@ _LISTED_SECONDS = 10.0
 class ObjectStore:
     """A RecordingStore over an object store. ``files`` is the store over the directory of the copies.
 
-    With ``writes``, what an earlier run could not send is sent first. Raises RecordingError when there is nothing to
-    work with.
+    With ``writes``, what an earlier run could not send is sent first. ``begun`` is when the run began that this store
+    is opened for, in nanoseconds since 1970: by default now. Raises RecordingError when there is nothing to work with.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ObjectStore:
         keep_equal: bool = True,
         writes: bool = False,
         listed_seconds: float = _LISTED_SECONDS,
+        begun: int | None = None,
     ) -> None:
         self.where, self.is_remote = client.url, True
         self._client, self._copies, self._files = client, copies, files
@@ -60,14 +62,18 @@ class ObjectStore:
         self._listing = threading.Lock()
         self._rests: dict[str, dict[str, str]] = {}
         self._faults: list[str] = []
-        self._begin(writes=writes)
+        later = self._begin(writes=writes, begun=begun)
         self._based_on = dict(self._etags)
-        self._at_first = dict(self._etags)
+        self._at_first = {name: etag for name, etag in self._etags.items() if name not in later}
 
-    def _begin(self, *, writes: bool) -> None:
-        """Take stock of what is there, or, while the store is away, of the copies; send what was not sent."""
+    def _begin(self, *, writes: bool, begun: int | None) -> set[str]:
+        """Take stock of what is there, or, while the store is away, of the copies; send what was not sent.
+
+        What others have written since the run began.
+        """
         try:
-            self._now_there(self._client.list())
+            listed = self._client.list()
+            self._now_there(listed)
         except Unreachable as error:
             if not self._copies.etags:
                 raise RecordingError(
@@ -76,12 +82,14 @@ class ObjectStore:
                 ) from error
             self._etags = self._copies.etags
             self._faults.append(f"{self.where} could not be reached: what was copied of it answers ({error})")
-        else:
-            if writes:
-                self._send()
+            return set()
+        if writes:
+            self._send()
+        return set() if begun is None else {name for name, one in listed.items() if one.modified >= begun // _SECOND}
 
-    def _now_there(self, etags: dict[str, str]) -> None:
+    def _now_there(self, listed: dict[str, Listed]) -> None:
         """Take over a list of what is there; copies of anything else are removed, so that no index has them."""
+        etags = {name: one.etag for name, one in listed.items()}
         if etags != self._etags:
             self._generation += 1
         self._etags, self._listed_at = etags, time.monotonic()

@@ -1,5 +1,6 @@
 """Transports for httpx and httpx2. One serves both: it answers with the classes of the library that asks."""
 
+import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from functools import cache
@@ -125,10 +126,21 @@ def _patience(request: Any) -> float | None:
     return None if seconds is None else float(seconds)
 
 
+@contextlib.contextmanager
+def _as_errors_of(library: ModuleType, request: Any) -> Iterator[None]:
+    """What fails while an answer comes fails as it would over the network."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise library.ReadTimeout("The answer takes too long.", request=request) from error
+    except EOFError as error:
+        raise library.RemoteProtocolError(str(error), request=request) from error
+
+
 def _pieces(library: ModuleType, request: Any, answer: Answer, box: Mailbox) -> Generator[bytes, None, None]:
     """The pieces of the body; before them an empty one, when the head is there."""
     told = False
-    try:
+    with _as_errors_of(library, request):
         while not answer.is_over:
             piece = answer.receive(box.take(_patience(request)))
             if answer.status and not told:
@@ -136,17 +148,13 @@ def _pieces(library: ModuleType, request: Any, answer: Answer, box: Mailbox) -> 
                 yield b""
             if piece:
                 yield piece
-    except TimeoutError as error:
-        raise library.ReadTimeout("The answer takes too long.", request=request) from error
-    except EOFError as error:
-        raise library.RemoteProtocolError(str(error), request=request) from error
 
 
 async def _async_pieces(
     library: ModuleType, request: Any, answer: Answer, box: AsyncMailbox
 ) -> AsyncGenerator[bytes, None]:
     told = False
-    try:
+    with _as_errors_of(library, request):
         while not answer.is_over:
             with anyio.fail_after(_patience(request)):
                 arrived = await box.take()
@@ -156,10 +164,6 @@ async def _async_pieces(
                 yield b""
             if piece:
                 yield piece
-    except TimeoutError as error:
-        raise library.ReadTimeout("The answer takes too long.", request=request) from error
-    except EOFError as error:
-        raise library.RemoteProtocolError(str(error), request=request) from error
 
 
 @cache

@@ -78,6 +78,17 @@ def test_the_command_is_answered_and_its_code_is_the_code(harness: Harness) -> N
     assert "1 replayed, 0 recorded, 0 missed" in done.stderr
 
 
+def test_the_command_that_records_takes_the_keys_of_the_upstreams_that_were_asked(
+    project: Path, harness: Harness
+) -> None:
+    table = '[tool.harness.upstreams.anthropic]\nkey_env = "MY_ANTHROPIC"\n'
+    project.joinpath("pyproject.toml").write_text(table)
+    asks = project.joinpath("ask.py").read_text().replace('"m"', '"anthropic/m"')
+    project.joinpath("ask.py").write_text(asks)
+    done = harness("--", sys.executable, "ask.py", "Never said")
+    assert "and nothing else:  MY_ANTHROPIC=… harness run --mode record-if-missing -- " in done.stderr
+
+
 def test_a_command_that_passes_though_it_missed_fails(project: Path, harness: Harness) -> None:
     reports = ["--report", "run.json", "--report", "run.md"]
     done = harness("--scope", "mine", "--strict", *reports, "--", sys.executable, "ask.py", "Never said")

@@ -105,6 +105,15 @@ def test_what_xdist_writes_behind_a_node_id_is_no_part_of_it(pytester: pytest.Py
 
 
 @pytest.mark.usefixtures("_xdist")
+def test_what_is_wrong_with_the_settings_fails_the_tests_of_workers(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_a=HELLO)
+    pytester.makeini("[pytest]\nharness_strict = maybe")
+    result = pytester.runpytest_subprocess("-n1")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["harness: harness_strict in *: 'maybe' is neither true nor false."])
+
+
+@pytest.mark.usefixtures("_xdist")
 def test_workers_prune_nothing_when_tests_were_left_out(pytester: pytest.Pytester) -> None:
     record(pytester, "Say hello", "Hello!", "test_a.py::test_hello")
     record(pytester, "Say hello", "Hello!", "test_b.py::test_hello")

@@ -143,6 +143,10 @@ def test_a_hook_changes_the_settings_once(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("-s")
     result.assert_outcomes(passed=2)
     assert result.stdout.str().count("hooked replay") == 1
+    pytester.makeconftest("def pytest_harness_configure(config, settings): return {'strict': True}")
+    wrong = pytester.runpytest()
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    wrong.stdout.fnmatch_lines(["*harness: pytest_harness_configure returned dict, not Settings.*"])
 
 
 MODELS = """
@@ -216,7 +220,14 @@ def test_a_setup_brings_models_upstream_and_variables(
     pytester.runpytest("--harness-setup=here").assert_outcomes(passed=2)
     missing = pytester.runpytest("--harness-setup=here", "--harness-mode=record")
     assert missing.ret == pytest.ExitCode.USAGE_ERROR
-    missing.stderr.fnmatch_lines(["*The setup's OPENAI_API_KEY takes its value from a variable that is not set.*"])
+    missing.stderr.fnmatch_lines(["*The setup's OPENAI_API_KEY takes its value from MY_KEY, which is not set.*"])
+    pytester.makepyfile(test_env="def test_it(harness_base_url):\n    from app import ask\n    ask('Never said')")
+    missed = pytester.runpytest("--harness-setup=here", "test_env.py")
+    missed.stdout.fnmatch_lines(["Record what was missed* MY_KEY=… *pytest* --harness-setup=here"])
+    pytester.makepyprojecttoml(SETUPS.replace("$MY_KEY", "5$ a month"))
+    stray = pytester.runpytest("--harness-setup=here")
+    assert stray.ret == pytest.ExitCode.USAGE_ERROR
+    stray.stderr.fnmatch_lines(["*setups.here* env: the value of OPENAI_API_KEY has a $ that names no variable.*"])
     none = pytester.runpytest("--harness-setup=nowhere")
     assert none.ret == pytest.ExitCode.USAGE_ERROR
     none.stderr.fnmatch_lines(["*No setup 'nowhere' in *pyproject.toml.*", "*there: here, there."])

@@ -236,7 +236,9 @@ def test_unused_recordings_are_listed_and_fail_a_run_that_asks_for_it(
     files = sorted(f"  recordings/{with_unused[name].name}" for name in ("left", "gone"))
     result.stdout.fnmatch_lines(["2 unused recordings:", *files])
     pytester.runpytest().stdout.no_fnmatch_line("* unused recording*")
-    assert pytester.runpytest("--harness-fail-on-unused").ret == pytest.ExitCode.TESTS_FAILED
+    failing = pytester.runpytest("--harness-fail-on-unused")
+    assert failing.ret == pytest.ExitCode.TESTS_FAILED
+    failing.stdout.fnmatch_lines(["2 unused recordings:", *files, "The run fails of them: --harness-fail-on-unused. *"])
     narrow = pytester.runpytest("--harness-unused", "test_app.py")
     narrow.stdout.fnmatch_lines(["1 unused recording:", f"  recordings/{with_unused['left'].name}"])
     assert len(recordings(pytester)) == len(with_unused)

@@ -7,6 +7,7 @@ import pytest
 from harness.errors import RecordingNotFound
 from harness.recording.canonical import Canonicalizer
 from harness.recording.key import key
+from harness.recording.key_variables import KeyVariables
 from harness.recording.lookup import Entry
 from harness.recording.model import Json, Request
 from harness.recording.near_miss import miss_error, near_miss, record_command
@@ -83,6 +84,25 @@ def test_a_model_of_which_nothing_is_recorded_is_said_not_to_be_there() -> None:
     line = "\nIn these recordings: Model 'gpt-4o' not found. Use 'client.models.list()' to list available Models.\n"
     assert line in str(error(asked("Paris"), entries))
     assert "not found" not in str(error(asked("Paris", model="gpt-5"), entries))
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "given"),
+    [
+        ("/v1/chat/completions", "gpt-4o", "OPENAI_API_KEY=… "),
+        ("/v1/chat/completions", "openai/gpt-4o", "OPENAI_API_KEY=… "),
+        ("/v1/chat/completions", "groq/llama", "MY_GROQ=… "),
+        ("/v1/chat/completions", "unknown/llama", "OPENAI_API_KEY=… "),
+        ("/v1/chat/completions", "ollama/llama", ""),
+        ("/groq/v1/chat/completions", "openai/gpt-oss", "MY_GROQ=… "),
+        ("/v1/messages", "claude", "ANTHROPIC_API_KEY=… "),
+        ("/v1/v1/messages", "claude", "ANTHROPIC_API_KEY=… "),
+    ],
+)
+def test_the_command_takes_the_key_of_the_upstream_that_was_asked(path: str, model: str, given: str) -> None:
+    variables = KeyVariables({"groq": "MY_GROQ", "ollama": ""})
+    request = Request("POST", path, {"model": model})
+    assert record_command(request, variables) == f"{given}harness serve --mode record-if-missing"
 
 
 def test_a_miss_is_an_error_that_no_sdk_repeats() -> None:

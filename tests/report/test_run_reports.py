@@ -32,7 +32,7 @@ asked = st.builds(
 )
 
 
-def record(tests: Iterable[str], flags: Iterable[str]) -> str:
+def record(tests: Iterable[str], flags: Iterable[str], _: Iterable[str]) -> str:
     return " ".join(["record", *filter(None, dict.fromkeys(flags)), *tests])
 
 
@@ -89,7 +89,9 @@ def test_the_command_records_what_was_missed(tests: list[str | None], command: s
 def test_what_vcrpy_misses_is_recorded_by_its_flag() -> None:
     missed = [Asked("missed", "s", "/", "m", "r", error="No.", test="b.py::c", flag="--record-mode=new_episodes")]
     log = RunLog(
-        "vcr none", lambda tests, flags: record_tests_command(tests, "pytest", "--harness-vcr", flags), asked=missed
+        "vcr none",
+        lambda tests, flags, _: record_tests_command(tests, "pytest", "--harness-vcr", flags=flags),
+        asked=missed,
     )
     assert log.command() == 'OPENAI_API_KEY=… pytest --record-mode=new_episodes "b.py::c" --harness-vcr'
     missed.append(Asked("missed", "s", "/", "m", "r", error="No.", test="a.py::c"))

@@ -1,6 +1,7 @@
 """Recordings in an object store (moto's): two recorders, one replayer, the store stopped in the middle."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_what_one_saves_another_finds(opened: Open) -> None:
     saved(mine, "b")
     theirs.find(key(request("b")))
     assert theirs.stamp(names) != before
+
+
+def test_what_another_process_of_the_run_has_written_is_not_older_than_the_run(opened: Open) -> None:
+    """Whichever process opens the store later."""
+    name, now = saved(opened("mine"), "a"), time.time_ns()
+    minute = 60_000_000_000
+    assert opened("next run", begun=now + minute).is_older(name)
+    assert not opened("same run", begun=now - minute).is_older(name)
+    replaced = opened("replaces it", begun=now + minute)
+    assert replaced.save(author(request("a"), "no"), name)
+    assert not replaced.is_older(name)
 
 
 def test_of_two_recorders_the_second_is_told(opened: Open) -> None:
