@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import looking_beside, settings_from
+from harness.recording.cassette_names import FOLDER
 
 if TYPE_CHECKING:
     from harness.recording.lookup import Entry
@@ -66,9 +67,16 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
         raise click.UsageError(f"No recordings in {store.where}.")
     for name, entries in sorted(groups.items()):
         _write(into / f"{name}.{form}", store, entries, tally, overwrite=overwrite)
-    for line in lines(tally, thing="cassette", into=f"{into}/"):
+    for line in lines(tally, thing="cassette", into=_shown(into, groups)):
         click.echo(line)
     context.exit(1 if tally.skipped else 0)
+
+
+def _shown(into: Path, names: "Iterable[str]") -> str:
+    """Where cassettes are written: of the folder where the user is, the folders in it."""
+    if into != Path():
+        return f"{into}/"
+    return ", ".join(sorted({f"{before}{FOLDER}/" for before, _, _ in (name.partition(FOLDER) for name in names)}))
 
 
 def _write(path: Path, store: "RecordingStore", entries: "Iterable[Entry]", tally: "Tally", *, overwrite: bool) -> None:
