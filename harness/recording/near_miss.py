@@ -114,6 +114,8 @@ def miss_error(request: Request, store: Searched, canonicalizer: Canonicalizer) 
     if broken:
         lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
     ways = [f"Record it:  {record_command(request)}"]
+    if not _is_of_pytest(request.scope):
+        ways.append("or          OPENAI_API_KEY=… harness run --mode record-if-missing -- COMMAND")
     if live := live_command(request):
         ways.append(f"Or ask the server itself, every time:  {live}")
     error = RecordingNotFound("\n".join(lines), hint="\n".join(ways))
@@ -124,7 +126,7 @@ def miss_error(request: Request, store: Searched, canonicalizer: Canonicalizer) 
 def record_command(request: Request) -> str:
     """The command that records what ``request`` misses."""
     scope = request.scope
-    if scope and ".py" in scope:
+    if scope and _is_of_pytest(scope):
         return record_tests_command([scope])
     return "OPENAI_API_KEY=… harness serve --mode record-if-missing"
 
@@ -134,11 +136,13 @@ def live_command(request: Request) -> str | None:
     if mcp.named(request) is None:
         return None
     scope = request.scope
-    return (
-        f"HARNESS_MCP_MODE=live pytest {_quoted(scope)}"
-        if scope and ".py" in scope
-        else "harness serve --mcp-mode live"
-    )
+    if scope and _is_of_pytest(scope):
+        return f"HARNESS_MCP_MODE=live pytest {_quoted(scope)}"
+    return "harness serve --mcp-mode live"
+
+
+def _is_of_pytest(scope: str | None) -> bool:
+    return scope is not None and ".py" in scope
 
 
 def record_tests_command(
