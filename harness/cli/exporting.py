@@ -34,7 +34,7 @@ def export_command() -> None:
 @click.option("--overwrite", is_flag=True, help="Replace cassettes that are there and say something else.")
 @click.pass_context
 def cassettes(context: click.Context, place: str | None, into: Path, form: str, overwrite: bool) -> None:
-    """Make vcrpy's cassettes of the recordings in DIR (default: the project's): one for each test.
+    """Make vcrpy's cassettes of recordings. One for each test, of those in DIR (default: the project's).
 
     They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. What came from a
     cassette is in its order there. Other recordings do not say when they were asked for: of these shorter requests come

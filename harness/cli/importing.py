@@ -102,7 +102,7 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
 @click.option("--scope", metavar="NAME", help="The test that they are for (default: shared by all).")
 @click.pass_context
 def har(context: click.Context, /, files: tuple[Path, ...], scope: str | None, **given: Any) -> None:
-    """Make recordings of HTTP archives (HAR 1.2), as browsers and mitmproxy save them.
+    """Make recordings of HTTP archives. That is HAR 1.2, as browsers and mitmproxy save it.
 
     \b
     Example:
@@ -136,7 +136,7 @@ def har(context: click.Context, /, files: tuple[Path, ...], scope: str | None, *
 @_with_shared
 @click.pass_context
 def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
-    """Take over recordings of OGX's, formerly llama-stack, of any of their generations.
+    """Take over recordings of OGX's, formerly llama-stack. They may be of any generation.
 
     They keep their folders and contents, and get the names of what they hold. What no look-up can reach is told.
 

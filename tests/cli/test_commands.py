@@ -52,7 +52,10 @@ def test_the_help_lists_everything() -> None:
     for command in ("serve", "demo", "author", "diff"):
         assert f"\n  {command} " in shown.output
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
-    assert "..." not in shown.output.partition("Commands:")[2]
+    for group in ([], ["import"], ["export"]):
+        listed = CliRunner().invoke(cli, [*group, "--help"]).output.partition("Commands:")[2]
+        assert listed
+        assert "..." not in listed
     assert CliRunner().invoke(cli, ["--version"]).output == f"harness, version {__version__}\n"
     assert CliRunner().invoke(cli, ["nothing"]).exit_code == 2
 
