@@ -46,6 +46,17 @@ def test_an_interrupted_command_says_so_with_the_exit_code_of_the_signal(monkeyp
     assert (done.exit_code, done.output) == (130, "Interrupted.\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_an_output_that_finds_no_room_is_a_sentence() -> None:
+    command = [sys.executable, "-m", "harness.cli", "--help"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "harness: the output could not be written: No space left on device\n  Make room.\n",
+    )
+
+
 def test_the_help_lists_everything() -> None:
     shown = CliRunner().invoke(cli, ["--help"])
     assert shown.exit_code == 0
