@@ -46,6 +46,13 @@ def test_an_interrupted_command_says_so_with_the_exit_code_of_the_signal(monkeyp
     assert (done.exit_code, done.output) == (130, "Interrupted.\n")
 
 
+@pytest.mark.parametrize("wrong", [("--path", "/v1/embeddings"), ("--path", "chat/completions"), ("--model", " ")])
+def test_what_no_client_would_ask_for_cannot_be_written_by_hand(wrong: tuple[str, str]) -> None:
+    done = write(*HELLO, "--answer", "Hi", *wrong)
+    assert (done.exit_code, f"Invalid value for '{wrong[0]}'" in done.output) == (2, True)
+    assert not Path("recordings").exists()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_an_output_that_finds_no_room_is_a_sentence() -> None:
     command = [sys.executable, "-m", "harness.cli", "--help"]
