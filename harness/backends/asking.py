@@ -35,7 +35,7 @@ class Refused(Final):
 class Asked:
     """How an asker works. ``retries`` is how often a request is sent again; ``errors`` and ``clock`` as in recording.
 
-    ``chance`` gives numbers from 0 to 1, ``sleep`` waits for seconds.
+    ``chance`` gives numbers from 0 to 1, ``sleep`` waits for seconds, ``waiting`` is told for how many, and why.
     """
 
     retries: int
@@ -43,7 +43,7 @@ class Asked:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     errors: bool = False
     clock: Callable[[], float] | None = None
-    waiting: Callable[[float], None] = lambda _: None
+    waiting: Callable[[float, str], None] = lambda *_: None
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Asker:
             delay = None if is_last else self._delay(status, headers, attempt)
             if delay is None:
                 raise error
-            self._how.waiting(delay)
+            self._how.waiting(delay, error.message)
             if status == 429:
                 self._not_before = max(self._not_before, time.monotonic() + delay)
             await self._how.sleep(delay)

@@ -11,6 +11,9 @@ from harness.recording.bodies import is_multipart
 from harness.recording.canonical import endpoint_of
 from harness.recording.model import JSON_TYPE
 
+KEY_WANTED = "Set OPENAI_API_KEY, or the upstream's key_env, to a key that it takes."
+"""What to do about an upstream's 401."""
+
 _PLACEHOLDER_KEYS = ("", "none", "null", "dummy", "harness")
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
 _MODEL = "{model}"

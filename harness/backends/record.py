@@ -12,6 +12,7 @@ from harness.backends.ids import Exchanged, Ids
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.pacing import Stopwatch
 from harness.backends.protocol import Answer, Call, Upstream
+from harness.backends.providers import KEY_WANTED
 from harness.backends.pump import Pump
 from harness.backends.written import Written, written
 from harness.errors import DO_NOT_RETRY, HarnessError, UpstreamError
@@ -234,7 +235,8 @@ def _has_no_body(method: str, status: int) -> bool:
 
 def _refusal(answer: Answer) -> UpstreamError:
     text = (answer.body or b"").decode(errors="replace")[:300]
-    return UpstreamError(f"The upstream answered {answer.status}: {text}", hint="Nothing was recorded.")
+    hint = f"Nothing was recorded. {KEY_WANTED}" if answer.status == 401 else "Nothing was recorded."
+    return UpstreamError(f"The upstream answered {answer.status}: {text}", hint=hint)
 
 
 def _gone(answer: Answer, recalled: Mapping[str, str]) -> dict[str, str]:

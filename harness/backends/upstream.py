@@ -12,7 +12,7 @@ from yarl import URL
 from harness.backends.journal import Journal, Line, Outcome
 from harness.backends.proofs import Proofs, Verdict
 from harness.backends.protocol import Answer, Call
-from harness.backends.providers import Providers, Route
+from harness.backends.providers import KEY_WANTED, Providers, Route
 from harness.errors import DO_NOT_RETRY, UpstreamError
 from harness.recording.bodies import base_type, is_stream
 from harness.recording.headers import served
@@ -194,7 +194,7 @@ def _refused(route: Route, status: int, text: str) -> UpstreamError:
     what = "the key" if route.key else "requests without a key"
     return UpstreamError(
         f"The upstream {route.provider.base_url} refuses {what}: {status} {said[:300]}",
-        hint="Nothing was recorded. Set OPENAI_API_KEY, or the upstream's key_env, to a key that it takes.",
+        hint=f"Nothing was recorded. {KEY_WANTED}",
         http_status=status,
         code="invalid_api_key",
         type="invalid_request_error",

@@ -19,14 +19,29 @@ def _message(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ..
     return messages
 
 
+def _chat(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
+    if not (path.startswith("/") and path.endswith("/chat/completions")):
+        raise click.BadParameter(
+            f"{path!r}: what is written is a chat completion, of /v1/chat/completions and its like."
+        )
+    return path
+
+
+def _named(_ctx: click.Context, _param: click.Parameter, model: str) -> str:
+    if not model.strip():
+        raise click.BadParameter("an empty name is no model's.")
+    return model
+
+
 @click.command()
-@click.option("--model", required=True, help="The model that is asked.")
+@click.option("--model", required=True, callback=_named, help="The model that is asked.")
 @click.option("--message", "messages", multiple=True, required=True, callback=_message, metavar="ROLE=TEXT",
               help="A message of the request; repeat it for more.")  # fmt: skip
 @click.option("--answer", required=True, help="What the model says.")
 @click.option("--stream/--whole", default=True, show_default=True, help="Record a stream or a whole answer.")
 @click.option("--test-id", help="The scope: the test that this is for (default: shared).")
-@click.option("--path", default="/v1/chat/completions", show_default=True, help="The path of the request's URL.")
+@click.option("--path", default="/v1/chat/completions", callback=_chat, show_default=True,
+              help="The path of the request's URL.")  # fmt: skip
 @click.option("--recordings", metavar="DIR", help="Where to write it (default: recordings).")
 @click.option("--force", is_flag=True, help="Replace a recording that is there.")
 def author(**given: Any) -> None:

@@ -118,6 +118,8 @@ def _open(
         place = places[0] if places else named.usual_folder(" ".join(f"--model {model}" for model in asked.models))
         if not places or (here / place).exists():
             return open_place(place, here), open_place(place, here)
+    if asked.models and len(places) < 2 and not paths and (not places or (here / places[0]).is_dir()):
+        raise click.UsageError("Within one place two models are compared: --model OLD --model NEW.")
     if not places:
         raise click.UsageError("Name OLD and NEW: two directories, two files, or revisions (main..HEAD).")
     return open_both(named)

@@ -8,6 +8,7 @@ import click
 
 from harness.cli.left_out import tell_left_out
 from harness.cli.options import looking_beside, settings_from
+from harness.recording.cassette_names import FOLDER
 
 if TYPE_CHECKING:
     from harness.recording.lookup import Entry
@@ -34,7 +35,7 @@ def export_command() -> None:
 @click.option("--overwrite", is_flag=True, help="Replace cassettes that are there and say something else.")
 @click.pass_context
 def cassettes(context: click.Context, place: str | None, into: Path, form: str, overwrite: bool) -> None:
-    """Make vcrpy's cassettes of the recordings in DIR (default: the project's): one for each test.
+    """Make vcrpy's cassettes of recordings. One for each test, of those in DIR (default: the project's).
 
     They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. What came from a
     cassette is in its order there. Other recordings do not say when they were asked for: of these shorter requests come
@@ -67,10 +68,17 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
         raise click.UsageError(f"No recordings in {store.where}.")
     for name, entries in sorted(groups.items()):
         _write(into / f"{name}.{form}", store, entries, tally, overwrite=overwrite)
-    for line in lines(tally, thing="cassette", into=f"{into}/"):
+    for line in lines(tally, thing="cassette", into=_shown(into, groups)):
         click.echo(line)
     tell_left_out(store.broken(), store.passed_over())
     context.exit(1 if tally.skipped else 0)
+
+
+def _shown(into: Path, names: "Iterable[str]") -> str:
+    """Where cassettes are written: of the folder where the user is, the folders in it."""
+    if into != Path():
+        return f"{into}/"
+    return ", ".join(sorted({f"{before}{FOLDER}/" for before, _, _ in (name.partition(FOLDER) for name in names)}))
 
 
 def _write(path: Path, store: "RecordingStore", entries: "Iterable[Entry]", tally: "Tally", *, overwrite: bool) -> None:

@@ -61,6 +61,7 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
       harness import cassettes tests/cassettes/test_weather --into recordings
     """
     from harness.errors import RecordingError, SettingsError
+    from harness.recording.cassette_names import SUFFIXES
     from harness.recording.http_exchange import from_cassette
     from harness.stores.cassette_files import Tests, cassettes_below, is_meant, root_of
 
@@ -68,10 +69,13 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
         from harness.vcr_bridge import read_cassette
     except ModuleNotFoundError as error:
         raise SettingsError("vcrpy is not installed.", hint="pip install 'harness[vcr]'") from error
+    found = {place: cassettes_below(place) for place in places}
+    if not any(found.values()):
+        raise click.UsageError(f"No cassette in {', '.join(map(str, places))}: no file ends in {', '.join(SUFFIXES)}.")
     intake, with_others = _intake(given), []
-    for place in places:
+    for place, paths in found.items():
         tests = Tests(root.absolute() if root else root_of(place.absolute()))
-        for path in cassettes_below(place):
+        for path in paths:
             try:
                 exchanges = read_cassette(path)
             except RecordingError as error:
@@ -98,7 +102,7 @@ def cassettes(context: click.Context, /, places: tuple[Path, ...], root: Path | 
 @click.option("--scope", metavar="NAME", help="The test that they are for (default: shared by all).")
 @click.pass_context
 def har(context: click.Context, /, files: tuple[Path, ...], scope: str | None, **given: Any) -> None:
-    """Make recordings of HTTP archives (HAR 1.2), as browsers and mitmproxy save them.
+    """Make recordings of HTTP archives. That is HAR 1.2, as browsers and mitmproxy save it.
 
     \b
     Example:
@@ -135,7 +139,7 @@ def har(context: click.Context, /, files: tuple[Path, ...], scope: str | None, *
 @_with_shared
 @click.pass_context
 def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
-    """Take over recordings of OGX's, formerly llama-stack, of any of their generations.
+    """Take over recordings of OGX's, formerly llama-stack. They may be of any generation.
 
     They keep their folders and contents, and get the names of what they hold. What no look-up can reach is told.
 
@@ -157,6 +161,8 @@ def ogx(context: click.Context, /, place: Path, **given: Any) -> None:
     if settings.directory.absolute().resolve() == place.resolve():
         raise click.UsageError(f"{place} is where recordings are kept: harness rekey {place} renames them there.")
     intake, redactor, names = _intake(given), redactor_of(settings), places(place)
+    if not names:
+        raise click.UsageError(f"No recordings in {place}.")
     make = partial(verifier_of, settings, str(place), looks_for_secrets=False)
     for folder in closed(place):
         shut = RecordingError("a folder that may not be looked into", hint=f"chmod u+rx {place / folder}")

@@ -1,5 +1,6 @@
 """The command ``harness``: gathers the commands, each imported when it is called, and renders errors."""
 
+import errno
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -79,4 +80,10 @@ def main() -> None:
         click.echo(f"harness: {error.message}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # What stores write has errors of its own: this was the output.
+        click.echo(f"harness: the output could not be written: {error.strerror}\n  Make room.", err=True)
         sys.exit(2)

@@ -1,6 +1,7 @@
 """``harness prune``: the end of recordings that nothing uses."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,8 @@ def _agrees(count: int) -> bool:
     try:
         return click.confirm(f"Delete {'it' if count == 1 else f'these {count}'}?", default=False)
     except click.Abort:
-        click.echo("\nNobody answers: --yes deletes without asking.", err=True)
+        # Ctrl-C at the question is an answer.
+        click.echo("" if sys.stdin.isatty() else "\nNobody answers: --yes deletes without asking.", err=True)
         return False
 
 

@@ -122,6 +122,8 @@ def miss_error(
     if broken:
         lines.append(f"Could not be read: {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}")
     ways = [f"Record it:  {record_command(request, variables)}"]
+    if not _is_of_pytest(request.scope):
+        ways.append(f"or          {_with_key(request, variables, 'harness run --mode record-if-missing -- COMMAND')}")
     if live := live_command(request):
         ways.append(f"Or ask the server itself, every time:  {live}")
     error = RecordingNotFound("\n".join(lines), hint="\n".join(ways))
@@ -132,10 +134,13 @@ def miss_error(
 
 def record_command(request: Request, variables: KeyVariables = OF_OPENAI) -> str:
     """The command that records what ``request`` misses."""
-    scope, variable = request.scope, variables.of(request.path, request.model)
-    if scope and ".py" in scope:
-        return record_tests_command([scope], variables=[variable])
-    return " ".join([*assignments([variable]), "harness serve --mode record-if-missing"])
+    if request.scope and _is_of_pytest(request.scope):
+        return record_tests_command([request.scope], variables=[variables.of(request.path, request.model)])
+    return _with_key(request, variables, "harness serve --mode record-if-missing")
+
+
+def _with_key(request: Request, variables: KeyVariables, command: str) -> str:
+    return " ".join([*assignments([variables.of(request.path, request.model)]), command])
 
 
 def live_command(request: Request) -> str | None:
@@ -143,11 +148,13 @@ def live_command(request: Request) -> str | None:
     if mcp.named(request) is None:
         return None
     scope = request.scope
-    return (
-        f"HARNESS_MCP_MODE=live pytest {_quoted(scope)}"
-        if scope and ".py" in scope
-        else "harness serve --mcp-mode live"
-    )
+    if scope and _is_of_pytest(scope):
+        return f"HARNESS_MCP_MODE=live pytest {_quoted(scope)}"
+    return "harness serve --mcp-mode live"
+
+
+def _is_of_pytest(scope: str | None) -> bool:
+    return scope is not None and ".py" in scope
 
 
 def record_tests_command(

@@ -123,11 +123,11 @@ def _hindrance(exchange: Exchange, quotes: Sequence[Quote], *, frozen: bool) -> 
     """Why a recording is not asked again; empty where it is."""
     request, endpoint = exchange.request, endpoint_of(exchange.request.path)
     if request.path.startswith("/mcp/"):
-        return "it calls an MCP server's tools, which may do something"
+        return "a call of an MCP server's tools may do something"
     if exchange.metadata is not None and AUTHORED.items() <= exchange.metadata.items():
-        return "it was written by hand"
+        return "written by hand"
     if request.method == "POST" and endpoint.startswith(_JOBS):
-        return "it begins a job at the provider"
+        return "a job would begin at the provider"
     acts = request.method not in _ASKING or endpoint.endswith(_ENDINGS)
     if acts and (frozen or not quotes):
         return f"{request.method} {endpoint} changes what this refresh did not make"

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Protocol
 
 from harness.backends.asking import Asked, Asker
@@ -77,13 +78,15 @@ class Refresh:
             await self.upstream.close()
 
 
+_REASON_LENGTH = 120
 _TOLD_SECONDS = 5.0
 """Shorter waits are not worth a sentence."""
 
 
-def _waiting(telling: Telling) -> Callable[[float], None]:
-    def told(seconds: float) -> None:
+def _waiting(telling: Telling) -> Callable[[float, str], None]:
+    def told(seconds: float, reason: str) -> None:
         if seconds >= _TOLD_SECONDS:
-            telling.note(f"waiting {seconds:.0f} s before one is asked again")
+            why = shorten(reason, _REASON_LENGTH, placeholder=" …")
+            telling.note(f"waiting {seconds:.0f} s before one is asked again: {why}")
 
     return told

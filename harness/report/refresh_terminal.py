@@ -109,7 +109,7 @@ def _left(plan: Plan) -> Iterator[str]:
     for left in plan.left:
         reasons[left.reason].append(left.name)
     for reason, names in list(reasons.items())[:_SHOWN_REASONS]:
-        yield f"{len(names)} not asked again, for {reason}: {_names(names)}"
+        yield f"{len(names)} not asked again ({reason}): {_names(names)}"
     if len(reasons) > _SHOWN_REASONS:
         yield f"and more not asked again, for {len(reasons) - _SHOWN_REASONS} other reasons (--json has them)"
 

@@ -89,7 +89,9 @@ def _listed(tree: str, paths: Sequence[str], directory: Path) -> Iterator[tuple[
     if kind == "blob":
         yield "recording.json", tree
         return
-    for line in _git(directory, "ls-tree", "-r", "-z", tree, "--", *paths).split(b"\0"):
+    # In a folder of the repository git would show, of any tree, what has the folder's path in it.
+    where = () if paths else ("--full-tree",)
+    for line in _git(directory, "ls-tree", "-r", "-z", *where, tree, "--", *paths).split(b"\0"):
         head, _, file = line.partition(b"\t")
         mode, _, rest = head.decode().partition(" ")
         if mode in _REGULAR:

@@ -5,6 +5,7 @@ again. Batches that were begun are kept beside them. One refresh at a time write
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,11 +34,16 @@ class Staging:
     def alone(self) -> Iterator[None]:
         """Keep other refreshes out of the directory, which is made; what is left empty of it goes at the end.
 
-        Raises RecordingError where another one is under way, or the directory cannot be made.
+        Raises RecordingError where another one is under way, or the directory cannot be made or written to.
         """
         into = self.root.parent
         try:
             with locked(into):
+                if not os.access(into, os.W_OK | os.X_OK):
+                    # Else it would be found out after all is asked, and paid.
+                    raise RecordingError(
+                        f"{into} cannot be written to.", hint="Mend its permissions, or choose another: --into DIR"
+                    )
                 yield
         except BlockingIOError:
             raise RecordingError(

@@ -165,7 +165,9 @@ def test_an_upstreams_failure_is_passed_on_and_leaves_the_old_file(tmp_path: Pat
     assert raised.value.status_code == status
     assert raised.value.response.headers["retry-after"] == "7"
     assert {file: file.read_bytes() for file in files(tmp_path)} == before
-    assert len(failed) == 1
+    (told,) = failed
+    assert told.error is not None
+    assert ("Set OPENAI_API_KEY" in told.error.hint) == (status == 401)
 
 
 def test_a_refusal_of_the_request_itself_is_recorded(tmp_path: Path) -> None:

@@ -46,13 +46,34 @@ def test_an_interrupted_command_says_so_with_the_exit_code_of_the_signal(monkeyp
     assert (done.exit_code, done.output) == (130, "Interrupted.\n")
 
 
+@pytest.mark.parametrize("wrong", [("--path", "/v1/embeddings"), ("--path", "chat/completions"), ("--model", " ")])
+def test_what_no_client_would_ask_for_cannot_be_written_by_hand(wrong: tuple[str, str]) -> None:
+    done = write(*HELLO, "--answer", "Hi", *wrong)
+    assert (done.exit_code, f"Invalid value for '{wrong[0]}'" in done.output) == (2, True)
+    assert not Path("recordings").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_an_output_that_finds_no_room_is_a_sentence() -> None:
+    command = [sys.executable, "-m", "harness.cli", "--help"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "harness: the output could not be written: No space left on device\n  Make room.\n",
+    )
+
+
 def test_the_help_lists_everything() -> None:
     shown = CliRunner().invoke(cli, ["--help"])
     assert shown.exit_code == 0
     for command in ("serve", "demo", "author", "diff"):
         assert f"\n  {command} " in shown.output
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
-    assert "..." not in shown.output.partition("Commands:")[2]
+    for group in ([], ["import"], ["export"]):
+        listed = CliRunner().invoke(cli, [*group, "--help"]).output.partition("Commands:")[2]
+        assert listed
+        assert "..." not in listed
     assert CliRunner().invoke(cli, ["--version"]).output == f"harness, version {__version__}\n"
     assert CliRunner().invoke(cli, ["nothing"]).exit_code == 2
 

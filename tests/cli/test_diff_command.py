@@ -51,6 +51,13 @@ def test_a_difference_exits_with_1_and_is_shown(tmp_path: Path) -> None:
     assert '+ "{+Roma+}."' in result.stdout
 
 
+def test_within_one_place_two_models_are_compared(tmp_path: Path) -> None:
+    place = directory(tmp_path / "recordings", rome="Rome.")
+    for arguments in ([place, "--model", "m"], ["--model", "m", "--model", "m"], ["--model", "m", place]):
+        result = run(*arguments)
+        assert (result.exit_code, "--model OLD --model NEW" in result.output) == (2, True)
+
+
 def test_what_only_one_side_has_exits_with_1(tmp_path: Path) -> None:
     old, new = directory(tmp_path / "old", rome="Rome."), directory(tmp_path / "new", rome="Rome.", oslo="Oslo.")
     assert (run(old, new).exit_code, run(new, old).exit_code) == (1, 1)

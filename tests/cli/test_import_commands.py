@@ -185,7 +185,7 @@ def test_a_cassette_that_is_there_is_not_overwritten() -> None:
     cassette("tests/cassettes/test_a/test_one.yaml", interaction("a"))
     run("import", "cassettes", "tests")
     assert "is there, and says something else" in run("export", "cassettes", code=1)
-    assert "Wrote 1 cassette to ./." in run("export", "cassettes", "--overwrite")
+    assert "Wrote 1 cassette to tests/cassettes/." in run("export", "cassettes", "--overwrite")
 
 
 def test_what_a_cassette_cannot_say_is_told() -> None:
@@ -287,3 +287,9 @@ def test_samples_of_ogx_come_in() -> None:
         pytest.skip("no recordings in ../shared: they are not part of the project")
     count = len(list(samples.glob("*.json")))
     assert f"Wrote {count} recordings to recordings/." in run("import", "ogx", str(samples))
+
+
+def test_a_place_where_there_is_nothing_is_a_mistake() -> None:
+    Path("empty").mkdir()
+    assert "No cassette in empty: no file ends in .yaml" in run("import", "cassettes", "empty", code=2)
+    assert "No recordings in empty." in run("import", "ogx", "empty", code=2)

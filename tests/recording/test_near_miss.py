@@ -74,7 +74,8 @@ def test_a_miss_in_an_empty_directory_names_no_neighbour() -> None:
     assert str(error(asked("Rome", scope=None), [])) == (
         f"No recording for POST /v1/chat/completions (model gpt-4o), key {key(asked('Rome', scope=None))[:12]}.\n"
         "Looked in recordings/: 0 recordings, 0 for this model, no scope.\n"
-        "Record it:  OPENAI_API_KEY=… harness serve --mode record-if-missing"
+        "Record it:  OPENAI_API_KEY=… harness serve --mode record-if-missing\n"
+        "or          OPENAI_API_KEY=… harness run --mode record-if-missing -- COMMAND"
     )
 
 

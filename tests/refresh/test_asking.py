@@ -17,9 +17,12 @@ from tests.refresh.recorded import NothingRecorded, answered, completion
 from tests.scripted_upstream import chunk, http, scripted, stream
 
 
-def ask(*answers: bytes, retries: int = 3, errors: bool = False) -> tuple[Exchange, list[float], int]:
-    """The exchange that is asked for, what was waited for, and how often it was asked."""
+def ask(
+    *answers: bytes, retries: int = 3, errors: bool = False, told: list[str] | None = None
+) -> tuple[Exchange, list[float], int]:
+    """The exchange that is asked for, what was waited for, and how often it was asked. ``told`` is told why."""
     waits: list[float] = []
+    reasons = [] if told is None else told
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
@@ -27,7 +30,8 @@ def ask(*answers: bytes, retries: int = 3, errors: bool = False) -> tuple[Exchan
     async def main(url: str) -> Exchange:
         upstream = UpstreamBackend(Providers(Provider(url)))
         try:
-            asker = Asker(BUILT_IN, NothingRecorded(), Asked(retries, lambda: 0.5, sleep, errors=errors))
+            how = Asked(retries, lambda: 0.5, sleep, errors=errors, waiting=lambda _, reason: reasons.append(reason))
+            asker = Asker(BUILT_IN, NothingRecorded(), how)
             body = {"model": "m", "stream": answers[-1].find(b"event-stream") > 0, "messages": []}
             return await asker.ask(Call("POST", "/v1/chat/completions", json.dumps(body).encode()), upstream)
         finally:
@@ -42,11 +46,13 @@ def ask(*answers: bytes, retries: int = 3, errors: bool = False) -> tuple[Exchan
 
 
 def test_what_passes_is_waited_for_longer_each_time() -> None:
-    exchange, waits, count = ask(http(b"{}", status=500), http(b"{}", status=503), answered("Hello."))
+    told: list[str] = []
+    exchange, waits, count = ask(http(b"{}", status=500), http(b"down", status=503), answered("Hello."), told=told)
 
     assert exchange.response.body["choices"][0]["message"]["content"] == "Hello."
     assert exchange.response.body["id"].startswith("rec-")
     assert (waits, count) == ([1.0, 2.0], 3)
+    assert told == ["The upstream answered 500: {}", "The upstream answered 503: down"]
 
 
 def test_retry_after_is_heeded_in_every_form() -> None:

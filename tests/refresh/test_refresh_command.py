@@ -1,6 +1,7 @@
 """``harness refresh`` from outside: recordings and flags in; requests, recordings, text and exit code out."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,19 @@ def test_what_failed_is_asked_by_the_same_command_and_nothing_twice(tmp_path: Pa
     assert second.exit_code == 0
     assert "1 answer of an unfinished refresh: there already, not asked again" in second.stderr
     assert texts(tmp_path / "recordings-refreshed") == ["more m", "oslo m", "rome m"]
+
+
+def test_nothing_is_asked_for_a_directory_that_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "recordings", [user("rome")], "Rome.", "t::rome")
+    # Root, whom CI runs as, may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name == "recordings"))
+    with scripted(answered("Rome!")) as upstream:
+        refused = refresh(upstream.url, "--into", "recordings")
+        assert asked(upstream) == []
+
+    assert "recordings cannot be written to" in str(refused.exception)
 
 
 def test_one_refresh_at_a_time_writes_to_a_directory(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ def test_what_is_named_is_opened(
 @pytest.mark.usefixtures("git")
 def test_paths_are_relative_to_where_one_is(project: Path) -> None:
     assert both(project, "old..main", paths=("größe",), here="recordings") == ("one", "two")
+    # A folder of a revision is named from the top, as git has it.
+    assert both(project, "old:recordings", "größe", here="recordings") == ("one", "three")
 
 
 @pytest.mark.usefixtures("git")
