@@ -97,10 +97,12 @@ class AllowedTools(Closed):
     tools: Annotated[list[Any], Field(min_length=1)]
 
 
-def check_tools(tools: list[Object]) -> None:
-    """Raises InvalidRequest for a tool that is none, or that the model cannot be given."""
+def check_tools(tools: list[Object], param: str = "tools") -> None:
+    """Raises InvalidRequest for a tool that is none, or that the model cannot be given. ``param`` names the list."""
     for place, tool in enumerate(tools):
-        path = f"tools[{place}]"
+        path = f"{param}[{place}]"
+        if not isinstance(tool, dict):
+            raise wrong_type(path, ["an object"], tool)
         kind = _kind(tool, path)
         if kind in _OWN:
             _OWN[kind](tool, path)
@@ -110,7 +112,7 @@ def check_tools(tools: list[Object]) -> None:
             _check_namespace(tool, path)
         else:
             raise _not_served(kind, path)
-    _check_names(tools)
+    _check_names(tools, param)
 
 
 def _check_namespace(tool: Object, path: str) -> None:
@@ -137,7 +139,7 @@ _OWN: dict[str, Callable[[Object, str], None]] = {"function": _check_function, "
 """The kinds of tools that the client runs."""
 
 
-def _check_names(tools: list[Object]) -> None:
+def _check_names(tools: list[Object], param: str) -> None:
     """A name says which tool is called: no two tools have one, and no two servers."""
     known: set[tuple[bool, str]] = set()
     for place, tool in enumerate(tools):
@@ -146,7 +148,7 @@ def _check_names(tools: list[Object]) -> None:
         for name in map(_name, told_tools([tool])):
             if (is_server, name) in known:
                 raise invalid_value(
-                    f"tools[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own."
+                    f"{param}[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own."
                 )
             known.add((is_server, name))
 

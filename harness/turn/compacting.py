@@ -18,6 +18,10 @@ from harness.turn.tokens import Threshold
 
 Item: TypeAlias = dict[str, Any]
 
+TRIGGER = "compaction_trigger"
+_UNTOLD = (TRIGGER, "additional_tools")
+"""What says nothing that could be summed up."""
+
 _KEPT_ROLES = ("user", "system", "developer")
 
 
@@ -49,7 +53,7 @@ class Compacting:
             service_tier=self._wanted.service_tier,
             extra_body=self._wanted.extra_body,
         )
-        told = items[:-1] if ends_in_trigger(items) else items
+        told = [item for item in items if item.get("type") not in _UNTOLD]
         return chat_body(asked, [*told, request_item("")])
 
     def read(self, chunk: dict[str, Any]) -> None:
@@ -68,7 +72,7 @@ class Compacting:
 
 def ends_in_trigger(items: Sequence[Item]) -> bool:
     """Whether the last of these items asks for a compaction and no answer."""
-    return bool(items) and items[-1].get("type") == "compaction_trigger"
+    return bool(items) and items[-1].get("type") == TRIGGER
 
 
 def context(before: Sequence[Item], output: Sequence[Item]) -> list[Item]:

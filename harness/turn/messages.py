@@ -223,7 +223,6 @@ def _refuse(_: list[Message], item: Item) -> None:
 
 
 _INSTEAD = {
-    "additional_tools": "Give the tools in the request's 'tools'.",
     "configuration_update": "Give 'reasoning' and 'text' in the request itself.",
     "compaction_trigger": "Let it be the last item of the input.",
 }
