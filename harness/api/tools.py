@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, StrictStr
 from harness.api.closed import Closed, Deferred, known_keys
 from harness.api.errors import invalid_value, missing
 from harness.api.mcp import check_mcp_tool, shown_mcp_tool
-from harness.api.namespaces import NAME, NamespaceTool, told_choice, told_tools
+from harness.api.namespaces import NAME, SEARCH, NamespaceTool, told_choice, told_tools
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.errors import InvalidRequest
 
@@ -45,6 +45,15 @@ class FunctionTool(OwnTool):
     parameters: Object | None = None
     output_schema: Object | None = None
     strict: StrictBool | None = None
+
+
+class SearchTool(Closed):
+    """A search among tools, run by the client: its output brings what it finds."""
+
+    type: Literal["tool_search"]
+    execution: Literal["client"]
+    description: StrictStr | None = None
+    parameters: Object | None = None
 
 
 class Format(Deferred):
@@ -110,6 +119,8 @@ def check_tools(tools: list[Object], param: str = "tools") -> None:
             check_mcp_tool(tool, path)
         elif kind == "namespace":
             _check_namespace(tool, path)
+        elif kind == SEARCH and tool.get("execution") == "client":
+            parse(SearchTool, tool, path)
         else:
             raise _not_served(kind, path)
     _check_names(tools, param)
@@ -235,6 +246,8 @@ def shown_tool(tool: Object) -> Object:
         return shown_mcp_tool(tool)
     if tool["type"] == "namespace":
         return known_keys(NamespaceTool, tool) | {"tools": [shown_tool(inner) for inner in tool["tools"]]}
+    if tool["type"] == SEARCH:
+        return known_keys(SearchTool, tool)
     if tool["type"] == "custom":
         return {"format": {"type": "text"}} | {name: value for name, value in tool.items() if value is not None}
     defaults = {"type": "function", "description": None, "parameters": None, "strict": True}

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.mcp import McpTool, servers
-from harness.api.namespaces import LONGEST_NAME, members, told_tools
+from harness.api.namespaces import LONGEST_NAME, SEARCH, members, told_tools
 from harness.api.tools import check_tools
 from harness.errors import InvalidRequest
+from harness.turn.tool_search import found
 
 Object: TypeAlias = dict[str, Any]
 
@@ -33,7 +34,7 @@ class Toolbox:
     """What is known of the MCP servers and the namespaces among the ``tools`` of a request.
 
     ``own`` are the tools that the client runs, by the names that the model knows them by, and ``members`` those of them
-    that stand in a namespace. ``most`` is how many calls
+    that stand in a namespace; ``searches`` says whether one of them searches others. ``most`` is how many calls
     may be made, ``left`` how many yet. ``is_over`` is set once the model has called in vain though it could know that
     none was left: then it is not offered the tools any more.
     """
@@ -42,6 +43,7 @@ class Toolbox:
         self._servers = servers(list(tools or ()))
         self.own = {tool["name"]: tool for tool in told_tools(tools or ()) if tool["type"] != "mcp"}
         self.members = members(tools or ())
+        self.searches = _search_among(tools or ())
         self._offers: dict[str, Offer] = {}
         self._known: set[str] = set()
         self.most = self.left = most_calls or MOST_CALLS
@@ -56,31 +58,32 @@ class Toolbox:
         return label in self._servers
 
     def recall(self, items: Iterable[Object]) -> None:
-        """Learn from the lists and the additional tools among these items; of several of one name the last holds.
+        """Learn from the lists and the tools that are brought by these items; of several of one name the last holds.
 
         Raises InvalidRequest.
         """
         items = list(items)
-        for item in items:
-            if item.get("type") == "additional_tools":
-                self._add(item["tools"])
+        added = [item["tools"] for item in items if item.get("type") == "additional_tools"]
+        for tools in (*added, *found(items)):
+            self._add(tools)
         lists = {item["server_label"]: item for item in items if item.get("type") == "mcp_list_tools"}
         for label, item in lists.items():
             if label in self._servers and not item.get("error"):
                 self.learn(label, [tool for tool in item["tools"] if _is_tool(tool)])
 
     def _add(self, tools: list[Object]) -> None:
-        check_tools(tools, "additional_tools.tools")
+        check_tools(tools, "tools")
         for tool in tools:
             if tool["type"] == "mcp":
                 raise InvalidRequest(
-                    f"The MCP server '{tool['server_label']}' is brought by an item of the type 'additional_tools'.",
+                    f"The MCP server '{tool['server_label']}' is brought by an item of the input.",
                     hint="Name it in the request's 'tools': a turn asks no other.",
                     param="input",
                     code="unsupported_value",
                 )
         self.own |= {tool["name"]: tool for tool in told_tools(tools)}
         self.members |= members(tools)
+        self.searches |= _search_among(tools)
 
     def learn(self, label: str, tools: Iterable[Object]) -> list[Object]:
         """Take in the tools of a server; those of them that the model may see.
@@ -119,6 +122,10 @@ class Toolbox:
     def functions(self) -> list[Object]:
         """All tools, as functions of the Responses API."""
         return [offer.function for offer in self._offers.values()]
+
+
+def _search_among(tools: Iterable[Object]) -> bool:
+    return any(tool["type"] == SEARCH for tool in tools)
 
 
 def _is_tool(tool: Any) -> bool:
