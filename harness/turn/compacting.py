@@ -15,13 +15,11 @@ from harness.turn.delta import Reader
 from harness.turn.ids import Ids
 from harness.turn.question import chat_body
 from harness.turn.tokens import Threshold
+from harness.turn.toolbox import Toolbox
 
 Item: TypeAlias = dict[str, Any]
 
-TRIGGER = "compaction_trigger"
-_UNTOLD = (TRIGGER, "additional_tools")
-"""What says nothing that could be summed up."""
-
+_TRIGGER = "compaction_trigger"
 _KEPT_ROLES = ("user", "system", "developer")
 
 
@@ -53,8 +51,8 @@ class Compacting:
             service_tier=self._wanted.service_tier,
             extra_body=self._wanted.extra_body,
         )
-        told = [item for item in items if item.get("type") not in _UNTOLD]
-        return chat_body(asked, [*told, request_item("")])
+        told = [item for item in items if item.get("type") != _TRIGGER]
+        return chat_body(asked, [*told, request_item("")], Toolbox(None, None))
 
     def read(self, chunk: dict[str, Any]) -> None:
         """Take in a chunk of the summary. Raises UpstreamError."""
@@ -72,7 +70,7 @@ class Compacting:
 
 def ends_in_trigger(items: Sequence[Item]) -> bool:
     """Whether the last of these items asks for a compaction and no answer."""
-    return bool(items) and items[-1].get("type") == TRIGGER
+    return bool(items) and items[-1].get("type") == _TRIGGER
 
 
 def context(before: Sequence[Item], output: Sequence[Item]) -> list[Item]:

@@ -83,7 +83,8 @@ def test_a_context_that_is_too_long_is_made_short_before_the_model_answers(tmp_p
 def test_an_input_that_ends_in_a_trigger_is_made_short_and_not_answered(tmp_path: Path, *, stream: bool) -> None:
     def run(client: OpenAI) -> list[Any]:
         conversation_id = client.conversations.create().id
-        wanted: Any = {"model": "m", "input": [*LONG, TRIGGER], "conversation": conversation_id}
+        brought: Any = {"type": "additional_tools", "role": "developer", "tools": [ADD_FUNCTION]}
+        wanted: Any = {"model": "m", "input": [brought, *LONG, TRIGGER], "conversation": conversation_id}
         if stream:
             events = streamed(client, context_management=None, tools=[ADD_FUNCTION], **wanted)
             response = events[-1]["response"]
