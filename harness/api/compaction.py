@@ -63,7 +63,8 @@ class _Packed(Closed):
 def parse_compact(body: dict[str, Any]) -> CreateResponse:
     """The request as that of the response which makes the summary; its input as the client wrote it."""
     parse(CompactRequest, body)
-    return parse_create({**body, "store": False})
+    # Items may bring tools; what is wanted is a text.
+    return parse_create({**body, "store": False, "tool_choice": "none"})
 
 
 def request_item(item_id: str) -> dict[str, Any]:

@@ -266,7 +266,7 @@ def _check_tools(choice: str | dict[str, Any] | None, tools: list[dict[str, Any]
     """What stands at the top of the request is told before what stands inside of a tool."""
     if isinstance(choice, str):
         check_mode(choice, tools)
-    check_tools(tools, mcp.connectors)
+    check_tools(tools, connectors=mcp.connectors)
     if isinstance(choice, dict):
         check_choice(choice, tools)
 

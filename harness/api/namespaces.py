@@ -1,4 +1,4 @@
-"""Tools that stand together in a namespace, and their names where there are no namespaces: in chat completions.
+"""Tools that stand together in a namespace, and what tools are called where there are none: in chat completions.
 
 Source: OpenAI's description (``NamespaceToolParam``).
 """
@@ -17,6 +17,10 @@ NAME = r"^[a-zA-Z0-9_-]+$"
 
 LONGEST_NAME = 64
 """How long a chat completion lets a function's name be, in characters."""
+
+
+SEARCH = "tool_search"
+"""The type of the tool that searches others, and what the model knows it by."""
 
 
 class NamespaceTool(Closed):
@@ -41,8 +45,17 @@ def told_name(namespace: str | None, name: str) -> str:
 
 
 def told_tools(tools: Iterable[Object]) -> Iterator[Object]:
-    """Every tool by itself: those of a namespace by the names, and with the description, that the model is told."""
+    """Every tool by itself: those of a namespace by the names, and with the description, that the model is told.
+
+    A search is a function.
+    """
     for tool in tools:
+        if tool["type"] == SEARCH:
+            yield {name: tool.get(name) for name in ("description", "parameters")} | {
+                "type": "function",
+                "name": SEARCH,
+            }
+            continue
         if tool["type"] != "namespace":
             yield tool
             continue

@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, StrictStr
 from harness.api.closed import Closed, Deferred, known_keys
 from harness.api.errors import invalid_value, missing
 from harness.api.mcp import check_mcp_tool, shown_mcp_tool
-from harness.api.namespaces import NAME, NamespaceTool, told_choice, told_tools
+from harness.api.namespaces import NAME, SEARCH, NamespaceTool, told_choice, told_tools
 from harness.api.validation import parse, unsupported, wrong_type
 from harness.errors import InvalidRequest
 
@@ -45,6 +45,15 @@ class FunctionTool(OwnTool):
     parameters: Object | None = None
     output_schema: Object | None = None
     strict: StrictBool | None = None
+
+
+class SearchTool(Closed):
+    """A search among tools, run by the client: its output brings what it finds."""
+
+    type: Literal["tool_search"]
+    execution: Literal["client"]
+    description: StrictStr | None = None
+    parameters: Object | None = None
 
 
 class Format(Deferred):
@@ -97,13 +106,15 @@ class AllowedTools(Closed):
     tools: Annotated[list[Any], Field(min_length=1)]
 
 
-def check_tools(tools: list[Object], connectors: Collection[str] = ()) -> None:
+def check_tools(tools: list[Object], param: str = "tools", *, connectors: Collection[str] = ()) -> None:
     """Raises InvalidRequest for a tool that is none, or that the model cannot be given.
 
-    ``connectors`` are the ids of MCP servers that can be asked for by them.
+    ``param`` names the list, and ``connectors`` are the ids of MCP servers that can be asked for by them.
     """
     for place, tool in enumerate(tools):
-        path = f"tools[{place}]"
+        path = f"{param}[{place}]"
+        if not isinstance(tool, dict):
+            raise wrong_type(path, ["an object"], tool)
         kind = _kind(tool, path)
         if kind in _OWN:
             _OWN[kind](tool, path)
@@ -111,9 +122,11 @@ def check_tools(tools: list[Object], connectors: Collection[str] = ()) -> None:
             check_mcp_tool(tool, path, connectors)
         elif kind == "namespace":
             _check_namespace(tool, path)
+        elif kind == SEARCH and tool.get("execution") == "client":
+            parse(SearchTool, tool, path)
         else:
             raise _not_served(kind, path)
-    _check_names(tools)
+    _check_names(tools, param)
 
 
 def _check_namespace(tool: Object, path: str) -> None:
@@ -140,7 +153,7 @@ _OWN: dict[str, Callable[[Object, str], None]] = {"function": _check_function, "
 """The kinds of tools that the client runs."""
 
 
-def _check_names(tools: list[Object]) -> None:
+def _check_names(tools: list[Object], param: str) -> None:
     """A name says which tool is called: no two tools have one, and no two servers."""
     known: set[tuple[bool, str]] = set()
     for place, tool in enumerate(tools):
@@ -149,7 +162,7 @@ def _check_names(tools: list[Object]) -> None:
         for name in map(_name, told_tools([tool])):
             if (is_server, name) in known:
                 raise invalid_value(
-                    f"tools[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own."
+                    f"{param}[{place}].{key}", f"Duplicate {what} '{name[:64]}': every one needs its own."
                 )
             known.add((is_server, name))
 
@@ -238,6 +251,8 @@ def shown_tool(tool: Object) -> Object:
         return shown_mcp_tool(tool)
     if tool["type"] == "namespace":
         return known_keys(NamespaceTool, tool) | {"tools": [shown_tool(inner) for inner in tool["tools"]]}
+    if tool["type"] == SEARCH:
+        return known_keys(SearchTool, tool)
     if tool["type"] == "custom":
         return {"format": {"type": "text"}} | {name: value for name, value in tool.items() if value is not None}
     defaults = {"type": "function", "description": None, "parameters": None, "strict": True}

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from harness.errors import InvalidRequest
+from harness.turn import tool_search
 
 Item: TypeAlias = dict[str, Any]
 
@@ -15,8 +16,9 @@ _CALLS = {
     "computer_call": "computer call",
     "shell_call": "shell call",
     "apply_patch_call": "apply patch call",
+    tool_search.CALL: "tool search call",
 }
-_OUTPUTS = {f"{kind}_output": kind for kind in _CALLS}
+_OUTPUTS = {f"{kind}_output": kind for kind in _CALLS} | {tool_search.OUTPUT: tool_search.CALL}
 
 
 def check_calls(items: Iterable[Item]) -> None:
@@ -24,7 +26,7 @@ def check_calls(items: Iterable[Item]) -> None:
     calls: set[tuple[str, str]] = set()
     unanswered: dict[tuple[str, str], None] = {}
     for item in items:
-        kind = item.get("type", "message")
+        kind = _kind(item)
         if kind in _CALLS:
             calls.add((kind, item["call_id"]))
             unanswered[kind, item["call_id"]] = None
@@ -37,6 +39,13 @@ def check_calls(items: Iterable[Item]) -> None:
         raise _fault(f"No tool output found for {_CALLS[kind]} {call_id}.")
 
 
+def _kind(item: Item) -> str:
+    """The type of an item; that of a search which OpenAI ran says nothing: it has no call's id."""
+    kind = str(item.get("type", "message"))
+    is_search = kind in (tool_search.CALL, tool_search.OUTPUT)
+    return "" if is_search and not tool_search.is_clients(item) else kind
+
+
 def said_once(items: Iterable[Item]) -> list[Item]:
     """The items without every call that is said again before it has its output.
 
@@ -45,7 +54,7 @@ def said_once(items: Iterable[Item]) -> list[Item]:
     told: list[Item | None] = []
     waiting: dict[tuple[str, str], int] = {}
     for item in items:
-        kind = item.get("type", "message")
+        kind = _kind(item)
         if kind in _CALLS:
             before = waiting.get((kind, item["call_id"]))
             if before is not None and _is_same(told[before], item):
@@ -65,11 +74,11 @@ def _is_same(call: Item | None, other: Item) -> bool:
 
 def _value(call: Item | None, name: str) -> Any:
     """What a text says as JSON: clients write it anew."""
-    text = (call or {}).get(name)
+    said = (call or {}).get(name)
     try:
-        return text and json.loads(text)
+        return json.loads(said) if isinstance(said, str) else said
     except (ValueError, RecursionError):
-        return text
+        return said
 
 
 def _fault(message: str) -> InvalidRequest:

@@ -15,6 +15,7 @@ from harness.turn.delta import Reader
 from harness.turn.ids import Ids
 from harness.turn.question import chat_body
 from harness.turn.tokens import Threshold
+from harness.turn.toolbox import Toolbox
 
 Item: TypeAlias = dict[str, Any]
 
@@ -49,7 +50,7 @@ class Compacting:
             service_tier=self._wanted.service_tier,
             extra_body=self._wanted.extra_body,
         )
-        return chat_body(asked, [*items, request_item("")])
+        return chat_body(asked, [*items, request_item("")], Toolbox(None, None))
 
     def read(self, chunk: dict[str, Any]) -> None:
         """Take in a chunk of the summary. Raises UpstreamError."""

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 from harness.api.compaction import expand
 from harness.api.mcp import error_text
-from harness.api.namespaces import told_name
+from harness.api.namespaces import SEARCH, told_name
 from harness.errors import InvalidRequest
+from harness.turn import tool_search
 from harness.turn.approvals import with_refusals
 from harness.turn.attachments import attach
 from harness.turn.calls import said_once
@@ -133,6 +134,16 @@ def _add_custom_call(messages: list[Message], item: Item) -> None:
     _add_call(messages, item, "custom", {"name": _told_name(item), "input": item["input"]})
 
 
+def _add_search(messages: list[Message], item: Item) -> None:
+    if tool_search.is_clients(item):
+        _add_call(messages, item, "function", {"name": SEARCH, "arguments": tool_search.told_arguments(item)})
+
+
+def _add_search_output(messages: list[Message], item: Item) -> None:
+    if tool_search.is_clients(item):
+        _add_call_output(messages, item | {"output": tool_search.told_output(item)})
+
+
 def _told_name(call: Item) -> str:
     return told_name(call.get("namespace"), call["name"])
 
@@ -230,7 +241,6 @@ def _refuse(_: list[Message], item: Item) -> None:
 
 
 _INSTEAD = {
-    "additional_tools": "Give the tools in the request's 'tools'.",
     "configuration_update": "Give 'reasoning' and 'text' in the request itself.",
 }
 """Items that change what happens, and what to do in their place."""
@@ -242,6 +252,8 @@ _CONVERTERS: dict[str, Callable[[list[Message], Item], None]] = {
     "mcp_call": _add_mcp_call,
     "function_call_output": _add_call_output,
     "custom_tool_call_output": _add_call_output,
+    tool_search.CALL: _add_search,
+    tool_search.OUTPUT: _add_search_output,
     "compaction": _add_compaction,
     **dict.fromkeys(_INSTEAD, _refuse),
 }

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from harness.api.namespaces import SEARCH
 from harness.api.reasoning import packed
 from harness.turn.delta import CallPiece, Delta
 from harness.turn.ids import Ids
 from harness.turn.mcp_items import ApprovalRequest, McpCall, Passed, list_events
 from harness.turn.open_call import CALLS, Key, OpenCall
+from harness.turn.tool_search import OpenSearch
 from harness.turn.toolbox import Toolbox
 
 Event: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
 
-_OpenCall: TypeAlias = OpenCall | McpCall | ApprovalRequest | Passed
+_OpenCall: TypeAlias = OpenCall | OpenSearch | McpCall | ApprovalRequest | Passed
 
-_HANDED_OVER = ("function_call", "custom_tool_call", "mcp_approval_request")
+_HANDED_OVER = ("function_call", "custom_tool_call", "tool_search_call", "mcp_approval_request")
 """What the client has to answer before the model can go on."""
 
 
@@ -203,6 +205,8 @@ class Output:
         if member is not None:
             call.item |= member._asdict()
             return call
+        if self._toolbox.searches and call.item["name"] == SEARCH and call.item["type"] == "function_call":
+            return OpenSearch(call, self._ids)
         offer = self._toolbox.find(call.item["name"])
         if offer is None or call.is_shown or call.item["type"] != "function_call":
             return call

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from harness.api.create_response import CreateResponse
-from harness.api.namespaces import told_choice, told_tools
+from harness.api.namespaces import told_choice
 from harness.errors import InvalidRequest
 from harness.turn.toolbox import Toolbox
 
@@ -20,7 +20,7 @@ def tool_options(wanted: CreateResponse, toolbox: Toolbox, *, again: bool = Fals
     ``again`` says that the turn has called tools already: what the request forces was done then, and the model may
     answer. Upstreams refuse what is about tools where there are none, so without tools nothing is said of them.
     """
-    own = [_nested(tool) for tool in told_tools(wanted.tools or ()) if tool["type"] != "mcp"]
+    own = [_nested(tool) for tool in toolbox.own.values()]
     offered = [_nested(tool) for tool in toolbox.functions]
     tools = own if own and toolbox.is_over else own + offered
     if not tools:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 Item: TypeAlias = dict[str, Any]
 
-_CALLS = ("function_call", "custom_tool_call")
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_CALLS = ("function_call", "custom_tool_call", "tool_search_call")
+_OUTPUTS = ("function_call_output", "custom_tool_call_output", "tool_search_output")
 _KEPT_ROLES = ("system", "developer")
 
 

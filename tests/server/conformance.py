@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 _DESCRIPTIONS = Path(__file__).parents[3] / "shared" / "openapi"
 _OPENAI, _OPEN_RESPONSES = "openai-openapi.json", "openresponses-openapi.json"
-_NOT_OPEN = ("custom_tool_call", "mcp_list_tools", "mcp_call", "mcp_approval_request", "compaction")
+_NOT_OPEN = ("custom_tool_call", "tool_search_call", "mcp_list_tools", "mcp_call", "mcp_approval_request", "compaction")
 """Items that Open Responses does not know."""
 
 needs_descriptions = pytest.mark.skipif(

@@ -84,3 +84,45 @@ def test_a_namespace_that_is_none_is_refused(tmp_path: Path, tools: list[Any], p
     with client_of(Mode.REPLAY, tmp_path) as client, pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model="m", input="Hi", tools=tools)
     assert caught.value.param == param
+
+
+def test_items_bring_tools_as_well(tmp_path: Path) -> None:
+    """Clients that keep the history themselves bring the same ones again; the last holds."""
+    brought: Any = {"type": "additional_tools", "role": "developer", "tools": [CRM, FIND]}
+    wanted: Any = {"model": "m", "input": [brought, {"role": "user", "content": "Find Ann"}]}
+
+    def run(client: OpenAI) -> list[Any]:
+        first = client.responses.create(**wanted)
+        call = first.output[0]
+        again = brought | {"tools": [FIND | {"description": "Finds better"}]}
+        output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "Ann"}
+        answer = client.responses.create(model="m", input=[again, output], previous_response_id=first.id)
+        return [first.tools, call.model_dump(), answer.output_text]
+
+    with scripted(calls({"name": TOLD, "arguments": "{}"}), says("Here is Ann.")) as upstream:
+        with client_of(Mode.RECORD, tmp_path, upstream) as client:
+            recorded = run(client)
+        told = [[tool[tool["type"]] for tool in body["tools"]] for _, body in upstream.requests]
+        kinds = [[message["role"] for message in body["messages"]] for _, body in upstream.requests]
+    with client_of(Mode.REPLAY, tmp_path) as client:
+        assert run(client) == recorded
+
+    assert recorded[0] == []
+    assert (recorded[1]["namespace"], recorded[1]["name"]) == ("crm", "find")
+    assert [[tool["name"] for tool in tools] for tools in told] == [[TOLD, "crm__note", "find"]] * 2
+    assert told[1][2]["description"] == "Finds better"
+    assert kinds == [["user"], ["user", "assistant", "tool"]]
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        ({"type": "mcp", "server_label": "s", "server_url": "http://127.0.0.1:1/mcp"}, "in the request's 'tools'"),
+        ({"type": "web_search"}, "run by OpenAI alone"),
+        ("find", "expected an object"),
+    ],
+)
+def test_what_only_a_request_can_bring_says_so(tmp_path: Path, tool: Any, said: str) -> None:
+    brought: Any = {"type": "additional_tools", "role": "developer", "tools": [tool]}
+    with client_of(Mode.REPLAY, tmp_path) as client, pytest.raises(openai.BadRequestError, match=said):
+        client.responses.create(model="m", input=[brought, {"role": "user", "content": "Find Ann"}])

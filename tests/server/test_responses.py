@@ -326,7 +326,7 @@ REFUSED: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"text": {"format": {"type": "text", "depth": 1}}}, 400, "unknown_parameter", "text.format.depth"),
     ({"input": [{"role": "user", "content": "Hi", "n": 1}]}, 400, "unknown_parameter", "input[0].n"),
     ({"input": [COMPUTER_CALL]}, 400, None, "input"),
-    ({"input": [{"type": "additional_tools", "role": "developer", "tools": []}]}, 400, "unsupported_value", "input"),
+    ({"input": [{"type": "configuration_update"}]}, 400, "unsupported_value", "input"),
     ({"tools": [BAD_FORMAT]}, 400, "invalid_value", "tools[0].format.type"),
     ({"tool_choice": "maybe"}, 400, "invalid_value", "tool_choice"),
     ({"tool_choice": "required"}, 400, "invalid_value", "tool_choice"),
