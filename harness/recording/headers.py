@@ -6,8 +6,11 @@ from collections.abc import Mapping
 _SERVED = re.compile(
     r"retry-after(-ms)?|x-should-retry|content-disposition|openai-(version|model)|anthropic-version"
     r"|(x-|apim-)?request-id|openai-processing-ms|(x-|anthropic-)ratelimit-.+"
+    # Of Bedrock's answers only the headers say their tokens for every model, and their kind where they are errors.
+    r"|x-amzn-(requestid|errortype|bedrock-.+)"
 )
-_REQUEST_ID = re.compile(r"(x-|apim-)?request-id")
+_REQUEST_ID = re.compile(r"(x-|apim-)?request-id|x-amzn-requestid")
+_DURATION = re.compile(r"openai-processing-ms|x-amzn-bedrock-.+-latency")
 _REMAINING = re.compile(r"((?:x|anthropic)-ratelimit-.*)remaining(.*)")
 _RESET = re.compile(r"(x|anthropic)-ratelimit-.*reset.*")
 
@@ -31,7 +34,7 @@ def normalized(headers: Mapping[str, str], key: str) -> dict[str, str]:
 def _stable(name: str, value: str, headers: Mapping[str, str], key: str) -> str:
     if _REQUEST_ID.fullmatch(name):
         return f"req-{key[:12]}"
-    if name == "openai-processing-ms":
+    if _DURATION.fullmatch(name):
         return "0"
     remaining = _REMAINING.fullmatch(name)
     if remaining:

@@ -16,6 +16,9 @@ SENT = {
     "anthropic-ratelimit-tokens-remaining": "7",
     "anthropic-ratelimit-tokens-reset": "2026-01-01T00:00:00Z",
     "Content-Disposition": 'attachment; filename="a"',
+    "x-amzn-RequestId": "6de9702e-400c-4562-a2ba-47bb4506c7b2",
+    "X-Amzn-Bedrock-Input-Token-Count": "16",
+    "X-Amzn-Bedrock-Invocation-Latency": "695",
 }
 
 
@@ -29,6 +32,9 @@ def test_what_is_kept_is_the_same_every_time() -> None:
         "anthropic-ratelimit-tokens-reset": "1970-01-01T00:00:00Z",
         "content-disposition": 'attachment; filename="a"',
         "retry-after": "7",
+        "x-amzn-bedrock-input-token-count": "16",
+        "x-amzn-bedrock-invocation-latency": "0",
+        "x-amzn-requestid": "req-abababababab",
         "x-ratelimit-limit-requests": "500",
         "x-ratelimit-remaining-requests": "500",
         "x-ratelimit-remaining-tokens": "1000",
