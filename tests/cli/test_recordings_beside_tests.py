@@ -69,7 +69,7 @@ def test_diff_asks_which_of_several_directories_is_meant() -> None:
 
 def test_a_refresh_looks_at_them(recorded: Path) -> None:
     # What was written by hand is no model's, and not asked again.
-    assert f"written by hand: {recorded.name[:12]}" in run("refresh", "--dry-run").output
+    assert f"(written by hand): {recorded.name[:12]}" in run("refresh", "--dry-run").output
 
 
 def test_an_export_has_them() -> None:
