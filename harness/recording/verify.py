@@ -21,7 +21,7 @@ from harness.recording.key import digest, key, parse_stem, recording_name
 from harness.recording.labels import wrong_labels
 from harness.recording.mending import in_order, in_step
 from harness.recording.model import Exchange, Json, Request
-from harness.recording.naming import Naming, naming
+from harness.recording.naming import Naming, is_listing_name, naming
 from harness.recording.own_id import own_id
 from harness.recording.pieces import spelled_out
 from harness.recording.redact import Redactor
@@ -183,7 +183,10 @@ class Verifier:
     def _name(self, file: File, document: Document, holds: str) -> Iterator[Finding]:
         rule = naming(_base(file), document, holds)
         command = self._command("harness rekey", file.place)
-        if rule is Naming.NONE:
+        if rule is Naming.NONE and is_listing_name(_base(file)):
+            # Several listings may share their request, so none has the name of its key.
+            yield Finding(file.place, Kind.NAME, "not named by what was asked, as OGX names a listing", is_lost=True)
+        elif rule is Naming.NONE:
             yield Finding(file.place, Kind.NAME, f"not named by its key, which begins with {holds[:12]}", command)
         elif rule is not Naming.KEY:
             yield self._note(file, Kind.NAME, f"named by {rule.value}: found by its meaning, not by its key", command)
@@ -316,6 +319,8 @@ def _of_one_edit(form: tuple[Finding, ...], name: tuple[Finding, ...]) -> tuple[
     if not any(found.mend is Mend.REWRITE for found in form) or not any(found.level is Level.FINDING for found in name):
         return *form, *name
     (formed,), (named,) = form, name
+    if named.is_lost:
+        return name
     message, command = f"{named.message}; {formed.message}", f"{formed.command} && {named.command}"
     return (replace(named, message=message, command=command, mend=Mend.REWRITE),)
 

@@ -14,6 +14,17 @@ from tests.cli.kept import commands, found, provided, run, write
 from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
 
 
+def test_a_listing_of_ogx_that_was_edited_cannot_be_renamed() -> None:
+    request = Request("POST", "/v1/models", {})
+    asked: dict[str, Any] = {"method": "POST", "endpoint": "/v1/models", "body": {}, "test_id": None}
+    file = Path(f"recordings/models-{digest(asked)}-01234567.json")
+    file.write_text(dumps(to_document(Exchange(request, Response({"object": "list", "data": []})))), "utf-8")
+    assert found() == set()
+    edit(file, model="m")
+    assert found() == {(str(file), "name")}
+    assert commands() == {f"rm {file}"}
+
+
 def test_a_name_in_capitals_is_mended_to_its_last_letter() -> None:
     file = write("Capitals")
     loud = file.rename(file.with_name(file.name.upper()))
