@@ -98,9 +98,10 @@ class UpstreamBackend:
     async def _ask_of_key(self, route: Route) -> Verdict:
         try:
             async with asyncio.timeout(_PROOF_SECONDS), await self._request(route, None) as response:
-                if response.status in (401, 403):
-                    return Verdict((response.status, await response.text(errors="replace")))
-                return Verdict()
+                if response.status not in (401, 403):
+                    return Verdict()
+                said = await response.text(errors="replace")
+                return Verdict() if _LACKS_SCOPE.search(said) else Verdict((response.status, said))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Verdict(failure=error)
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from harness.recording.format import dumps, to_document
 from harness.recording.ids import completion_id
 from harness.recording.key import digest, key
 from harness.recording.model import Exchange, Request, Response
-from tests.cli.kept import commands, found, provided, run, write
+from tests.cli.kept import commands, edit, found, provided, run, write
 from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
 
 
