@@ -20,6 +20,8 @@ from harness.recording.model import STREAM_TYPE
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)
 _PROOF_SECONDS = 5.0
+_LACKS_SCOPE = re.compile(r"missing scopes|insufficient permissions", re.IGNORECASE)
+"""What OpenAI says, with a 401 or a 403, of a restricted key that may ask models and not list them: a good one."""
 """How long an upstream may take to say what it thinks of a key."""
 
 

@@ -321,8 +321,12 @@ def test_with_a_bad_key_nothing_is_touched(tmp_path: Path, mode: Mode) -> None:
     assert files(tmp_path) == []
 
 
-def test_an_upstream_without_models_is_no_bad_key(tmp_path: Path) -> None:
-    with scripted(http(b"{}", status=404), stream(*STREAM)) as upstream:
+RESTRICTED = b'{"error": {"message": "You have insufficient permissions for this operation. Missing scopes: models."}}'
+
+
+@pytest.mark.parametrize(("status", "said_of_it"), [(404, b"{}"), (401, RESTRICTED), (403, RESTRICTED)])
+def test_a_key_that_cannot_list_models_is_no_bad_key(tmp_path: Path, status: int, said_of_it: bytes) -> None:
+    with scripted(http(said_of_it, status=status), stream(*STREAM)) as upstream:
         chosen = Settings(mode=Mode.RECORD, recordings=tmp_path, upstream=upstream.url, api_key="a-good-key")
         with ServerThread(chosen) as server:
             assert [said(client_of(server)), said(client_of(server))] == [TEXT, TEXT]
