@@ -10,14 +10,14 @@ import pytest
 from harness.recording.format import dumps, to_document
 from harness.recording.ids import completion_id
 from harness.recording.key import digest, key
-from harness.recording.model import Exchange, Request, Response
+from harness.recording.model import Exchange, Json, Request, Response
 from tests.cli.kept import commands, edit, found, provided, run, write
 from tests.cli.kept import project as project  # noqa: PLC0414 - the fixture, by its name
 
 
 def test_a_listing_of_ogx_that_was_edited_cannot_be_renamed() -> None:
     request = Request("POST", "/v1/models", {})
-    asked: dict[str, Any] = {"method": "POST", "endpoint": "/v1/models", "body": {}, "test_id": None}
+    asked: Json = {"method": "POST", "endpoint": "/v1/models", "body": {}, "test_id": None}
     file = Path(f"recordings/models-{digest(asked)}-01234567.json")
     file.write_text(dumps(to_document(Exchange(request, Response({"object": "list", "data": []})))), "utf-8")
     assert found() == set()
