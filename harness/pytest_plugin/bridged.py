@@ -55,6 +55,7 @@ class Bridged:
             redactor_of(settings),
             scope,
             _Listener(self, item.config, test_id(item), scope, str(settings.recordings), _recording_flag(item)),
+            root=str(item.config.rootpath),
             strict=settings.strict,
             record_errors=settings.record_errors,
             hosts=settings.upstream_hosts,

@@ -6,6 +6,7 @@ part of a file's name are dashes there, of nested classes the innermost one is n
 
 import hashlib
 import re
+from functools import lru_cache
 
 FOLDER = "cassettes"
 SHARED = f"{FOLDER}/shared"
@@ -23,6 +24,7 @@ def without_suffix(place: str) -> str:
     return next((place.removesuffix(suffix) for suffix in reversed(SUFFIXES) if place.endswith(suffix)), place)
 
 
+@lru_cache(maxsize=1 << 15)
 def cassette_of(scope: str | None) -> str:
     """The path of a scope's cassette, with slashes and without a suffix, below the root of the project.
 
@@ -66,25 +68,32 @@ def is_of(scope: str | None, test: str) -> bool:
 def scope_in(cassette: str, test: str) -> str:
     """The scope of what a test has in a cassette: the test itself, or, where tests share one, what it is named for.
 
-    ``cassette`` is a path; its folder does not matter.
+    ``cassette`` is its path below the root of the project. In a layout of the project's own the path is the scope, as
+    an import says it: the same name in another folder is another cassette.
     """
-    stem = without_suffix(cassette.rpartition("/")[2])
+    place = without_suffix(cassette)
+    folder, _, stem = place.rpartition("/")
     file, found, _ = test.partition("::")
-    if not found or stem == cassette_of(test).rpartition("/")[2]:
+    own_folder, _, own_stem = cassette_of(test).rpartition("/")
+    if not found or stem == own_stem:
         return test
-    return "::".join([file, *names_in(stem)])
+    is_beside = folder in {own_folder, own_folder.rpartition("/")[0]}
+    return "::".join([file, *names_in(stem)]) if is_beside or cassette_of(place) != place else place
 
 
 def is_in(scope: str | None, cassette: str, test: str) -> bool:
     """Whether recordings of a scope are those that a test has in a cassette.
 
-    In pytest-vcr's layout (one folder for all modules) the tests of any module beside it may name the same cassette.
+    What came from that very cassette is, whatever test an import took it for. In pytest-vcr's layout (one folder for
+    all modules) the tests of any module beside it may name the same cassette.
     """
-    meant = scope_in(cassette, test)
-    if scope is None or is_of(scope, meant):
-        return is_of(scope, meant)
-    folder = cassette.rpartition("/")[0]
-    return folder.rpartition("/")[2] == FOLDER and "::" in scope and _without_module(scope) == _without_module(meant)
+    meant, place = scope_in(cassette, test), without_suffix(cassette)
+    if place in {scope, cassette_of(scope)} or is_of(scope, meant):
+        return True
+    if scope is None or "::" not in scope:
+        return False
+    folder = place.rpartition("/")[0]
+    return folder.rpartition("/")[2] == FOLDER and _without_module(scope) == _without_module(meant)
 
 
 def _without_module(scope: str) -> tuple[str, str]:

@@ -42,22 +42,24 @@ class Tests:
 
         None for the one of what belongs to no test, as ``harness export`` names it.
 
-        In pytest-recording's layout the path says it. In pytest-vcr's (one folder for all modules) it is the one module
-        that defines the class or the function of that name. In a project's own it is one that does so near the
-        cassette, the one that the cassette's folder is named for first.
+        In pytest-recording's layout the path says it, also where there are no tests at all to be seen. In pytest-vcr's
+        (one folder for all modules) it is the one module that defines the class or the function of that name. In a
+        project's own it is one that does so near the cassette, the one that the cassette's folder is named for first.
         """
         inside = cassette.relative_to(self.root) if cassette.is_relative_to(self.root) else Path(cassette.name)
         place = inside.as_posix()
         if without_suffix(place) == SHARED:
             return None
         scope = scope_of(place)
-        if scope is not None and (self.root / scope.partition("::")[0]).is_file():
+        module = self.root / (scope or place).partition("::")[0]
+        if scope is not None and module.is_file():
             return scope
         names = names_in(without_suffix(inside.name))
         near = self._near(cassette, self._modules.get(names[0].partition("[")[0], []))
         if len(near) == 1:
             return "::".join([near[0].relative_to(self.root).as_posix(), *names])
-        return scope or without_suffix(place)
+        is_without_tests = scope is not None and not any(module.parent.glob("*.py"))
+        return scope if is_without_tests else without_suffix(place)
 
     def _near(self, cassette: Path, modules: list[Path]) -> list[Path]:
         """Of some modules those that a cassette may be of."""

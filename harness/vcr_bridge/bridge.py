@@ -21,6 +21,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vcr.persisters.filesystem import CassetteNotFoundError
@@ -47,9 +48,10 @@ from harness.vcr_bridge.playing import BridgedCassette, Listener
 class Bridge:
     """Between one test's cassette and its recordings.
 
-    ``test`` is the test's scope. ``strict`` and ``record_errors`` are the settings of that name, ``hosts`` are
-    providers beside those that are known, ``rewrites`` says that the record mode is pytest-recording's ``rewrite``,
-    ``has_passed`` (called at the test's end) that what is left over may go.
+    ``test`` is the test's scope, ``root`` the folder below which its file and its cassette are. ``strict`` and
+    ``record_errors`` are the settings of that name, ``hosts`` are providers beside those that are known, ``rewrites``
+    says that the record mode is pytest-recording's ``rewrite``, ``has_passed`` (called at the test's end) that what is
+    left over may go.
     """
 
     store: RecordingStore
@@ -57,6 +59,7 @@ class Bridge:
     redactor: Redactor
     test: str
     listener: Listener
+    root: str = ""
     strict: bool = False
     record_errors: bool = False
     hosts: Collection[str] = ()
@@ -93,7 +96,8 @@ def install(vcr: Any, bridge_of: Callable[[str], Bridge | None]) -> None:
 
     def use_bridged(path: Any = None, **kwargs: Any) -> Any:
         mode = vcr.get_merged_config(**kwargs)["record_mode"]
-        bridge = None if callable(path) else bridge_of(str(mode.value))
+        # A project may name it by its text, which vcrpy before 8.5 hands on as it is.
+        bridge = None if callable(path) else bridge_of(str(getattr(mode, "value", mode)))
         if bridge is None:
             return use_cassette(path, **kwargs)
         return BridgedCassette.use_arg_getter(lambda: bridge.config(vcr.get_merged_config(path=path, **kwargs)))
@@ -117,7 +121,7 @@ class RecordingsPersister:
 
     def load_cassette(self, cassette_path: Any, serializer: Any) -> tuple[Any, ...]:
         """The scope's recordings, then what is in the cassette. Raises CassetteNotFoundError when there is neither."""
-        recordings = list(self._recordings(_path(cassette_path)))
+        recordings = list(self._recordings(self._place(cassette_path)))
         self._loaded = [request.name for request, _ in recordings]
         if self.bridge.rewrites:
             recordings = []
@@ -136,6 +140,11 @@ class RecordingsPersister:
             *metadata,
         )
 
+    def _place(self, cassette_path: Any) -> str:
+        """A cassette's path below the root, with slashes."""
+        path, root = Path(os.fspath(cassette_path)).resolve(), Path(self.bridge.root).resolve()
+        return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
     def _recordings(self, cassette: str) -> Iterable[tuple[RecordedRequest, dict[str, Any]]]:
         store, test = self.bridge.store, self.bridge.test
         found = {entry.name: store.load(entry.name) for entry in store.entries() if is_in(entry.scope, cassette, test)}
@@ -151,7 +160,7 @@ class RecordingsPersister:
     def save_cassette(self, cassette_path: Any, cassette_dict: Mapping[str, Any], serializer: Any) -> None:
         """Write new interactions with models as recordings, and the cassette where anything of it changed."""
         rows = list(zip(cassette_dict["requests"], cassette_dict["responses"], strict=True))
-        scope, rest, new = scope_in(_path(cassette_path), self.bridge.test), [], []
+        scope, rest, new = scope_in(self._place(cassette_path), self.bridge.test), [], []
         for request, response in rows:
             if isinstance(request, RecordedRequest):
                 continue
@@ -210,7 +219,3 @@ class RecordingsPersister:
 def _bare(name: str) -> str:
     """A recording's name without its folder."""
     return name.rpartition("/")[2]
-
-
-def _path(cassette_path: Any) -> str:
-    return str(os.fspath(cassette_path)).replace(os.sep, "/")

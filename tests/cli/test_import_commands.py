@@ -112,12 +112,14 @@ def test_a_projects_own_layout_tells_the_test_by_what_is_near() -> None:
     cassette("tests/_vcr/test_b/test_one.yaml", interaction("a"))
     cassette("tests/_vcr/apart/test_two[x].yaml", interaction("a"))
     cassette("tests/_vcr/apart/test_one.yaml", interaction("a"))
+    cassette("tests/cassettes/test_e/gpt_4o.yaml", interaction("a"))
 
     run("import", "cassettes", ".", "--root", ".")
     assert scopes() == {
         "tests/test_b.py::test_one": 1,
         "tests/test_a.py::test_two[x]": 1,
         "tests/_vcr/apart/test_one": 1,
+        "tests/cassettes/test_e/gpt_4o": 1,
     }
 
 

@@ -53,16 +53,28 @@ def test_a_scope_is_of_its_test_in_a_cassettes_spelling_too() -> None:
 
 
 def test_tests_that_share_a_cassette_share_its_scope() -> None:
-    assert scope_in("/x/cassettes/test_a/test_y[a-b].yaml", "test_a.py::test_y[a/b]") == "test_a.py::test_y[a/b]"
-    assert scope_in("/x/cassettes/shared.yaml.gz", "test_a.py::test_y[a/b]") == "test_a.py::shared"
-    assert scope_in("/x/cassettes/shared.yaml", "a scope of the user's") == "a scope of the user's"
+    assert scope_in("cassettes/test_a/test_y[a-b].yaml", "test_a.py::test_y[a/b]") == "test_a.py::test_y[a/b]"
+    assert scope_in("cassettes/shared.yaml.gz", "test_a.py::test_y[a/b]") == "test_a.py::shared"
+    assert scope_in("own/shared.yaml", "tests/test_a.py::test_y") == "tests/test_a.py::shared"
+    assert scope_in("cassettes/shared.yaml", "a scope of the user's") == "a scope of the user's"
 
 
 def test_in_one_folder_for_all_modules_a_cassette_belongs_to_whoever_names_it() -> None:
     scope, other = "tests/test_a.py::test_y", "tests/test_b.py::test_z"
-    assert is_in(scope, "/x/tests/cassettes/test_y.yaml", other)
-    assert is_in(scope, "/x/tests/cassettes/test_y.yaml", scope)
-    assert not is_in(scope, "/x/tests/cassettes/test_z.yaml", other)
-    assert not is_in(scope, "/x/tests/cassettes/test_b/test_y.yaml", other)
-    assert not is_in(scope, "/x/unit/cassettes/test_y.yaml", "unit/test_b.py::test_z")
-    assert not is_in(None, "/x/tests/cassettes/test_y.yaml", scope)
+    assert is_in(scope, "tests/cassettes/test_y.yaml", other)
+    assert is_in(scope, "tests/cassettes/test_y.yaml", scope)
+    assert not is_in(scope, "tests/cassettes/test_z.yaml", other)
+    assert not is_in(scope, "tests/cassettes/test_b/test_y.yaml", other)
+    assert not is_in(scope, "unit/cassettes/test_y.yaml", "unit/test_b.py::test_z")
+    assert not is_in(None, "tests/cassettes/test_y.yaml", scope)
+
+
+def test_in_a_layout_of_its_own_a_cassette_is_known_by_its_path() -> None:
+    place, test = "tests/cassettes/test_y/gpt_4o/sync.yaml", "tests/test_a.py::test_y_sync[gpt-4o]"
+    assert scope_in(place, test) == "tests/cassettes/test_y/gpt_4o/sync"
+    assert is_in("tests/cassettes/test_y/gpt_4o/sync", place, test)
+    assert not is_in("tests/cassettes/test_y/gemini/sync", place, test)
+    # What an import took for the name of a module.
+    assert is_in("tests/test_y.py::gpt_4o", "tests/cassettes/test_y/gpt_4o.yaml", test)
+    assert is_in("tests/_vcr/test_y/gpt_4o", "tests/_vcr/test_y/gpt_4o.yaml", test)
+    assert is_in(None, "cassettes/shared.yaml", test)

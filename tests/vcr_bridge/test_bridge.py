@@ -68,9 +68,10 @@ def use(tmp_path: Path, heard: Heard) -> Callable[..., Any]:
         for name, matcher in choices.pop("matchers", {}).items():
             recorder.register_matcher(name, matcher)
         recorder.register_persister(choices.pop("persister", recorder.persister))
-        bridge = Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), heard, **choices)
+        name = choices.pop("name", "test_it[a-b].yaml")
+        bridge = Bridge(store, canonicalizer, Redactor(), choices.pop("test", TEST), heard, str(tmp_path), **choices)
         install(recorder, lambda _: bridge)
-        return recorder.use_cassette("test_it[a-b].yaml", **(config or {}))
+        return recorder.use_cassette(name, **(config or {}))
 
     return use
 
@@ -382,7 +383,28 @@ def test_rules_make_requests_equal(use: Callable[..., Any], there: Provider) -> 
 def test_tests_that_share_a_cassette_share_its_recordings(use: Callable[..., Any], there: Provider) -> None:
     with use("once", test="test_a.py::test_one"):
         there.ask("a")
-    with use("none", test="test_a.py::test_two"):
-        assert there.ask("a") == "a: 1"
-    with use("none", test="test_b.py::test_one"), pytest.raises(CannotOverwriteExistingCassetteException):
+    for test in ("test_a.py::test_two", "test_b.py::test_one"):
+        with use("none", test=test):
+            assert there.ask("a") == "a: 1"
+    with (
+        use("none", test="test_b.py::test_one", name="apart.yaml"),
+        pytest.raises(CannotOverwriteExistingCassetteException),
+    ):
         there.ask("a")
+
+
+def test_cassettes_of_one_name_in_other_folders_are_apart(
+    use: Callable[..., Any], there: Provider, tmp_path: Path
+) -> None:
+    with use("once", name="gpt/sync.yaml"):
+        said = there.ask("a")
+    with use("once", name="claude/sync.yaml"):
+        there.ask("b")
+    with use("all", name="claude/sync.yaml", rewrites=True):
+        there.ask("c")
+    assert sorted(asked for asked, _ in recordings(tmp_path).values()) == ["a", "c"]
+    texts = [path.read_text() for path in tmp_path.rglob("*.json")]
+    assert any('"test_id": "cassettes/test_a/gpt/sync"' in text for text in texts)
+    # Whichever test names it.
+    with use("none", name="gpt/sync.yaml", test="test_a.py::test_other"):
+        assert there.ask("a") == said
