@@ -112,7 +112,7 @@ class BridgedCassette(Cassette):  # type: ignore[misc] # vcr has no types
     def _miss(self, present: VcrRequest, asked: Request) -> RecordingNotFound:
         error = miss_error(asked, self._store, self._canonicalizer)
         recorded = [stored for stored, _ in self.data if isinstance(stored, RecordedRequest)]
-        nearest = error.details["nearest"]
+        nearest: Any = error.details["nearest"]
         if any(self._matcher.means_the_same(present, stored) for stored in recorded):
             error.message += "\n" + _ANSWERED
         elif (
