@@ -32,9 +32,13 @@ def export_command() -> None:
               help="pytest's root: cassettes go below it, beside the tests (default: here).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True,
               help="The serializer.")  # fmt: skip
+@click.option("--flat", is_flag=True,
+              help="pytest-vcr's layout: one folder for all modules, tests/cassettes/test_name.yaml.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace cassettes that are there and say something else.")
 @click.pass_context
-def cassettes(context: click.Context, place: str | None, into: Path, form: str, overwrite: bool) -> None:
+def cassettes(
+    context: click.Context, /, *, place: str | None, into: Path, form: str, flat: bool, overwrite: bool
+) -> None:
     """Make vcrpy's cassettes of recordings. One for each test, of those in DIR (default: the project's).
 
     They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. What came from a
@@ -46,12 +50,13 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
     Example:
       harness export cassettes
       harness export cassettes recordings --into ../out --format json
+      harness export cassettes --flat
 
     Exit code: 0 everything was written, 1 something was skipped, 2 nothing could be read.
     """
     from harness.errors import SettingsError
     from harness.opening import open_store
-    from harness.recording.cassette_names import cassette_of
+    from harness.recording.cassette_names import cassette_of, flat_cassette_of
     from harness.recording.tally import Tally
     from harness.report.tally_terminal import lines
 
@@ -63,7 +68,7 @@ def cassettes(context: click.Context, place: str | None, into: Path, form: str, 
     store, tally = open_store(settings), Tally()
     groups: dict[str, list[Entry]] = {}
     for entry in store.entries():
-        groups.setdefault(cassette_of(entry.scope), []).append(entry)
+        groups.setdefault((flat_cassette_of if flat else cassette_of)(entry.scope), []).append(entry)
     if not groups:
         raise click.UsageError(f"No recordings in {store.where}.")
     for name, entries in sorted(groups.items()):

@@ -45,6 +45,12 @@ def cassette_of(scope: str | None) -> str:
     return f"{folder}{slash}{FOLDER}/{module}/{_shortened(_NO_PART_OF_A_NAME.sub('-', name))}"
 
 
+def flat_cassette_of(scope: str | None) -> str:
+    """The same in pytest-vcr's layout, where tests of one name share a cassette, whatever their module."""
+    place = cassette_of(scope)
+    return place if scope is None or "::" not in scope else "/".join(_without_module(scope))
+
+
 def _shortened(name: str) -> str:
     if len(name) + _SUFFIX_LENGTH <= _LONGEST:
         return name

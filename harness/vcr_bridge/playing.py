@@ -15,6 +15,7 @@ from harness.stores.protocol import RecordingStore
 from harness.vcr_bridge.matching import Matcher, OwnMatcher, RecordedRequest
 
 _ANSWERED = "What was recorded has answered already; with allow_playback_repeats it does so again."
+_ANOTHERS = "It is of another cassette; a bridged test is answered from the one that it names."
 
 Row = tuple[int, Any]
 """The number of an interaction in a cassette, and its response."""
@@ -110,7 +111,12 @@ class BridgedCassette(Cassette):  # type: ignore[misc] # vcr has no types
 
     def _miss(self, present: VcrRequest, asked: Request) -> RecordingNotFound:
         error = miss_error(asked, self._store, self._canonicalizer)
-        recorded = (stored for stored, _ in self.data if isinstance(stored, RecordedRequest))
+        recorded = [stored for stored, _ in self.data if isinstance(stored, RecordedRequest)]
+        nearest: Any = error.details["nearest"]
         if any(self._matcher.means_the_same(present, stored) for stored in recorded):
             error.message += "\n" + _ANSWERED
+        elif (
+            nearest and not nearest["differences"] and nearest["recording"] not in {stored.name for stored in recorded}
+        ):
+            error.message += "\n" + _ANOTHERS
         return error

@@ -190,6 +190,17 @@ def test_a_cassette_that_is_there_is_not_overwritten() -> None:
     assert "Wrote 1 cassette to tests/cassettes/." in run("export", "cassettes", "--overwrite")
 
 
+def test_pytest_vcrs_layout_is_given_back() -> None:
+    Path("tests").mkdir()
+    Path("tests/test_a.py").write_text("def test_one(): ...")
+    cassette("tests/cassettes/test_one.yaml", interaction("a"))
+    cassette("tests/cassettes/test_call/sync.yaml", interaction("b"))
+    run("import", "cassettes", "tests")
+    run("export", "cassettes", "--flat", "--into", "out")
+    found = sorted(path.relative_to("out").as_posix() for path in Path("out").rglob("*.yaml"))
+    assert found == ["tests/cassettes/test_call/sync.yaml", "tests/cassettes/test_one.yaml"]
+
+
 def test_what_a_cassette_cannot_say_is_told() -> None:
     recorded = author(Request("POST", "/v1/chat/completions", {"model": "m", "messages": []}, "t"), "Hi")
     document = to_document(recorded)

@@ -386,9 +386,11 @@ def test_tests_that_share_a_cassette_share_its_recordings(use: Callable[..., Any
     for test in ("test_a.py::test_two", "test_b.py::test_one"):
         with use("none", test=test):
             assert there.ask("a") == "a: 1"
+    with use("once", test="test_b.py::test_one", name="apart.yaml"):
+        there.ask("b")
     with (
-        use("none", test="test_b.py::test_one", name="apart.yaml"),
-        pytest.raises(CannotOverwriteExistingCassetteException),
+        use("none", test="test_b.py::test_one", name="apart.yaml", strict=True),
+        pytest.raises(CannotOverwriteExistingCassetteException, match="It is of another cassette"),
     ):
         there.ask("a")
 
