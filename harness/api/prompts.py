@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import StrictBool, StrictInt, StrictStr
 
 from harness.api.closed import Closed
-from harness.api.errors import invalid_value, not_found
+from harness.api.errors import invalid_value
 from harness.errors import InvalidRequest, NotFound
 
 Object: TypeAlias = dict[str, Any]
@@ -66,31 +66,36 @@ def with_default(kept: Object, version: int) -> Object:
     return kept | {"default": shown_prompt(kept, version)["version"]}
 
 
-def shown_prompt(kept: Object, version: int | None = None, param: str = "version") -> Object:
-    """One version of a prompt, by default the default one. Raises NotFound, which names the ``param``."""
+def shown_prompt(kept: Object, version: int | None = None) -> Object:
+    """One version of a prompt, by default the default one. Raises NotFound."""
     number = kept["default"] if version is None else version
     if not 0 < number <= len(kept["versions"]):
-        raise NotFound(f"Version {number} of the prompt with id '{kept['id']}' not found.", param=param)
+        raise NotFound(f"Version {number} of the prompt with id '{kept['id']}' not found.", param="version")
     is_default = number == kept["default"]
     return {"prompt_id": kept["id"], "version": number, **kept["versions"][number - 1], "is_default": is_default}
 
 
-def no_prompt(prompt_id: str, param: str | None = None) -> NotFound:
-    """No such prompt."""
-    missing = not_found("Prompt", prompt_id)
-    missing.hint = "Keep one with POST /v1/prompts, or have the provider's own: harness serve --responses upstream."
-    missing.param = param
-    return missing
+def no_prompt(missing: NotFound, param: str) -> InvalidRequest:
+    """What a response says that names a prompt, or a version, that is not there: it is at fault, not its path."""
+    return InvalidRequest(
+        missing.message,
+        hint="Keep one with POST /v1/prompts, or have the provider's own: harness serve --responses upstream.",
+        param=param,
+        code="prompt_not_found",
+    )
 
 
 def filled(kept: Object, reference: PromptReference) -> tuple[str, PromptReference]:
-    """What a prompt says, and the reference to just this version. Raises InvalidRequest, and NotFound for a version."""
+    """What a prompt says, and the reference to just this version. Raises InvalidRequest."""
     number = reference.version
     if number is not None and not re.fullmatch("[1-9][0-9]{0,8}", number):
         raise invalid_value(
             "prompt.version", f"Invalid 'prompt.version': '{number[:64]}' is no version: they are numbers."
         )
-    prompt = shown_prompt(kept, None if number is None else int(number), "prompt.version")
+    try:
+        prompt = shown_prompt(kept, None if number is None else int(number))
+    except NotFound as missing:
+        raise no_prompt(missing, "prompt.version") from None
     given = reference.variables or {}
     for name in given.keys() - set(prompt["variables"]):
         raise invalid_value(

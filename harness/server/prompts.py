@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from harness.api.create_response import CreateResponse
-from harness.api.errors import invalid_value
+from harness.api.errors import invalid_value, not_found
 from harness.api.prompts import (
     CreatePrompt,
     DefaultVersion,
@@ -19,6 +19,7 @@ from harness.api.prompts import (
     with_default,
 )
 from harness.api.validation import is_id, parse
+from harness.errors import NotFound
 from harness.server.context import json_body, scope_of, services
 from harness.stores.protocol import StateStore
 from harness.turn.messages import Item
@@ -27,18 +28,22 @@ from harness.turn.messages import Item
 async def with_prompt(state: StateStore, wanted: CreateResponse) -> tuple[CreateResponse, list[Item]]:
     """The request, which names the prompt's version then, and what the prompt says, as a message.
 
-    Raises NotFound, and InvalidRequest for variables that the prompt has not, or lacks.
+    Raises InvalidRequest for a prompt that is not there, and for variables that it has not, or that lack.
     """
     if wanted.prompt is None:
         return wanted, []
-    text, reference = filled(await _kept(state, wanted.prompt.id, "prompt.id"), wanted.prompt)
+    try:
+        kept = await _kept(state, wanted.prompt.id)
+    except NotFound as missing:
+        raise no_prompt(missing, "prompt.id") from None
+    text, reference = filled(kept, wanted.prompt)
     return wanted.model_copy(update={"prompt": reference}), [{"type": "message", "role": "system", "content": text}]
 
 
-async def _kept(state: StateStore, prompt_id: str, param: str | None = None) -> Object:
+async def _kept(state: StateStore, prompt_id: str) -> Object:
     found = await state.prompt(prompt_id) if is_id(prompt_id) else None
     if found is None:
-        raise no_prompt(prompt_id, param)
+        raise not_found("Prompt", prompt_id)
     return found
 
 

@@ -122,26 +122,24 @@ def test_a_response_is_told_what_its_prompt_says_and_the_next_one_is_not(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("reference", "status", "code", "param"),
+    ("reference", "code", "param"),
     [
-        ({"id": "pmpt_0"}, 404, None, "prompt.id"),
-        ({"version": "2"}, 404, None, "prompt.version"),
-        ({"version": "newest"}, 400, "invalid_value", "prompt.version"),
-        ({"variables": {"role": "x"}}, 400, "missing_required_parameter", "prompt.variables.word"),
-        ({"variables": {"colour": "x"}}, 400, "invalid_value", "prompt.variables.colour"),
+        ({"id": "pmpt_0"}, "prompt_not_found", "prompt.id"),
+        ({"version": "2"}, "prompt_not_found", "prompt.version"),
+        ({"version": "newest"}, "invalid_value", "prompt.version"),
+        ({"variables": {"role": "x"}}, "missing_required_parameter", "prompt.variables.word"),
+        ({"variables": {"colour": "x"}}, "invalid_value", "prompt.variables.colour"),
         (
             {"variables": {"role": "x", "word": {"type": "input_image", "image_url": "data:,"}}},
-            *(400, "unsupported_value", "prompt.variables.word"),
+            *("unsupported_value", "prompt.variables.word"),
         ),
-        ({"name": "x"}, 400, "unknown_parameter", "prompt.name"),
+        ({"name": "x"}, "unknown_parameter", "prompt.name"),
     ],
 )
-def test_a_prompt_that_cannot_be_filled_in_is_an_error(
-    tmp_path: Path, reference: Any, status: int, code: str | None, param: str
-) -> None:
+def test_a_prompt_that_cannot_be_filled_in_is_an_error(tmp_path: Path, reference: Any, code: str, param: str) -> None:
     with ServerThread(Settings(recordings=tmp_path)) as server:
         with OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
             wanted: Any = {"id": kept_prompt(client), **reference}
-            with pytest.raises(openai.APIStatusError) as caught:
+            with pytest.raises(openai.BadRequestError) as caught:
                 client.responses.create(model="m", input="Hi", prompt=wanted)
-    assert (caught.value.status_code, caught.value.code, caught.value.param) == (status, code, param)
+    assert (caught.value.code, caught.value.param) == (code, param)
