@@ -1,8 +1,8 @@
 """``harness export``: what others read, out of recordings."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,7 +44,8 @@ def cassettes(
     They lie where pytest-recording looks for them: tests/cassettes/test_module/test_name.yaml. What came from a
     cassette is in its order there. Other recordings do not say when they were asked for: of these shorter requests come
     first; let vcrpy look at bodies, too (match_on). There an address of one machine has no port: what was
-    recorded of http://localhost:8000 is found with a match_on without port.
+    recorded of http://localhost:8000 is found with a match_on without port. What a cassette that is there has of other
+    hosts stays in it, behind the rest.
 
     \b
     Example:
@@ -72,7 +73,7 @@ def cassettes(
     if not groups:
         raise click.UsageError(f"No recordings in {store.where}.")
     for name, entries in sorted(groups.items()):
-        _write(into / f"{name}.{form}", store, entries, tally, overwrite=overwrite)
+        _write(into / f"{name}.{form}", store, entries, tally, hosts=settings.upstream_hosts, overwrite=overwrite)
     for line in lines(tally, thing="cassette", into=_shown(into, groups)):
         click.echo(line)
     tell_left_out(store.broken(), store.passed_over())
@@ -86,7 +87,16 @@ def _shown(into: Path, names: "Iterable[str]") -> str:
     return ", ".join(sorted({f"{before}{FOLDER}/" for before, _, _ in (name.partition(FOLDER) for name in names)}))
 
 
-def _write(path: Path, store: "RecordingStore", entries: "Iterable[Entry]", tally: "Tally", *, overwrite: bool) -> None:
+def _write(
+    path: Path,
+    store: "RecordingStore",
+    entries: "Iterable[Entry]",
+    tally: "Tally",
+    *,
+    hosts: Collection[str],
+    overwrite: bool,
+) -> None:
+    """Write the cassette of one test. What one that is there has of other hosts stays, behind the rest."""
     from harness.errors import RecordingError
     from harness.recording.asking_order import in_asking_order
     from harness.recording.http_exchange import http_of
@@ -104,9 +114,25 @@ def _write(path: Path, store: "RecordingStore", entries: "Iterable[Entry]", tall
     if not crossed:
         return
     in_order = [crossed[name] for name in in_asking_order(found) if name in crossed]
+    others, has_more = _there(path, hosts)
     try:
-        data = cassette_bytes(in_order, as_json=path.suffix == ".json")
+        data = cassette_bytes(in_order, as_json=path.suffix == ".json", beside=others)
     except RecordingError as error:
         tally.skipped.append(Skipped(str(path), error.message, error.hint))
         return
-    write_new(path, data, tally, what=str(path), name=str(path), overwrite=overwrite)
+    write_new(path, data, tally, what=str(path), name=str(path), overwrite=overwrite or not has_more)
+
+
+def _there(path: Path, hosts: Collection[str]) -> tuple[list[Any], bool]:
+    """What the cassette that is there has of other hosts, and whether it says more than that."""
+    from harness.errors import RecordingError
+    from harness.recording.http_exchange import body_of
+    from harness.recording.providers import is_model_traffic
+    from harness.vcr_bridge import beside_models
+
+    if not path.is_file():
+        return [], False
+    try:
+        return beside_models(path, lambda http: is_model_traffic(http.url, body_of(http), hosts))
+    except RecordingError:
+        return [], True

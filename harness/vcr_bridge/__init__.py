@@ -5,6 +5,6 @@ plugin hands it the object that pytest-recording has made.
 """
 
 from harness.vcr_bridge.bridge import Bridge, install
-from harness.vcr_bridge.cassettes import cassette_bytes, interactions, read_cassette
+from harness.vcr_bridge.cassettes import beside_models, cassette_bytes, interactions, read_cassette
 
-__all__ = ["Bridge", "cassette_bytes", "install", "interactions", "read_cassette"]
+__all__ = ["Bridge", "beside_models", "cassette_bytes", "install", "interactions", "read_cassette"]

@@ -10,7 +10,7 @@ import binascii
 import gzip
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,31 @@ _AGAIN = "Record it again, or restore the file."
 
 def read_cassette(path: Path) -> list[HttpExchange]:
     """The exchanges of a cassette, in order. Raises RecordingError when it cannot be read, or is none."""
+    data = _data(path)
+    return [] if data is None else interactions(data)
+
+
+def beside_models(path: Path, is_models: Callable[[HttpExchange], bool]) -> tuple[list[Any], bool]:
+    """The interactions of a cassette that are no model's, as they stand there, and whether it says more than these.
+
+    Raises RecordingError when it cannot be read, or is none.
+    """
+    data = _data(path)
+    flags = [] if data is None else [is_models(http) for http in interactions(data)]
+    stand = data.get("interactions") if flags else []
+    if not isinstance(stand, list):  # A project's own layout.
+        return [], True
+    return [one for one, is_model in zip(stand, flags, strict=True) if not is_model], any(flags)
+
+
+def _data(path: Path) -> Any:
+    """What a file holds, deserialized; None for an empty one."""
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     except (OSError, EOFError, UnicodeDecodeError, ValueError) as error:
         raise RecordingError(f"cannot be read: {error}", hint=_AGAIN) from error
-    if not text.strip():
-        return []
-    return interactions(_loaded(text, is_json=".json" in path.suffixes))
+    return _loaded(text, is_json=".json" in path.suffixes) if text.strip() else None
 
 
 def _loaded(text: str, *, is_json: bool) -> Any:
@@ -134,9 +151,12 @@ def _from_base64(text: str) -> bytes:
         raise ValueError(f"not base64: {error}") from error
 
 
-def cassette_bytes(exchanges: Iterable[HttpExchange], *, as_json: bool) -> bytes:
-    """A cassette as a file. Raises RecordingError for bytes that are no text, where it is JSON."""
-    found = [{"request": _request(http), "response": _response(http)} for http in exchanges]
+def cassette_bytes(exchanges: Iterable[HttpExchange], *, as_json: bool, beside: Iterable[Any] = ()) -> bytes:
+    """A cassette as a file. Raises RecordingError for bytes that are no text, where it is JSON.
+
+    ``beside`` are interactions as another cassette has them; they come last.
+    """
+    found = [*({"request": _request(http), "response": _response(http)} for http in exchanges), *beside]
     data = {"version": CASSETTE_FORMAT_VERSION, "interactions": found}
     try:
         text: str = (jsonserializer if as_json else yamlserializer).serialize(data)

@@ -201,6 +201,20 @@ def test_pytest_vcrs_layout_is_given_back() -> None:
     assert found == ["tests/cassettes/test_call/sync.yaml", "tests/cassettes/test_one.yaml"]
 
 
+def test_what_a_cassette_has_of_other_hosts_stays_in_it() -> None:
+    kept = cassette("tests/cassettes/test_a/test_one.yaml", OTHER, interaction("a"), OTHER)
+    run("import", "cassettes", "tests")
+    assert "is there, and says something else" in run("export", "cassettes", code=1)
+    for _ in range(2):
+        run("export", "cassettes", "--overwrite")
+    found = yaml.safe_load(kept.read_text())["interactions"]
+    assert [one["request"]["uri"] for one in found] == [URL, *[OTHER["request"]["uri"]] * 2]
+
+    cassette("tests/cassettes/test_a/test_one.yaml", OTHER)
+    assert "Wrote 1 cassette" in run("export", "cassettes")
+    assert len(yaml.safe_load(kept.read_text())["interactions"]) == 2
+
+
 def test_what_a_cassette_cannot_say_is_told() -> None:
     recorded = author(Request("POST", "/v1/chat/completions", {"model": "m", "messages": []}, "t"), "Hi")
     document = to_document(recorded)
