@@ -1,6 +1,7 @@
 """The command ``harness``: gathers the commands, each imported when it is called, and renders errors."""
 
 import errno
+import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -86,4 +87,6 @@ def main() -> None:
             raise
         # What stores write has errors of its own: this was the output.
         click.echo(f"harness: the output could not be written: {error.strerror}\n  Make room.", err=True)
+        # Python writes what is left of it at its end, and would complain again, with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(2)

@@ -35,7 +35,7 @@ async def with_prompt(state: StateStore, wanted: CreateResponse) -> tuple[Create
     try:
         kept = await _kept(state, wanted.prompt.id)
     except NotFound as missing:
-        raise no_prompt(missing, "prompt.id") from None
+        raise no_prompt(missing, "prompt") from None
     text, reference = filled(kept, wanted.prompt)
     return wanted.model_copy(update={"prompt": reference}), [{"type": "message", "role": "system", "content": text}]
 

@@ -124,7 +124,7 @@ def test_a_response_is_told_what_its_prompt_says_and_the_next_one_is_not(tmp_pat
 @pytest.mark.parametrize(
     ("reference", "code", "param"),
     [
-        ({"id": "pmpt_0"}, "prompt_not_found", "prompt.id"),
+        ({"id": "pmpt_0"}, "prompt_not_found", "prompt"),
         ({"version": "2"}, "prompt_not_found", "prompt.version"),
         ({"version": "newest"}, "invalid_value", "prompt.version"),
         ({"variables": {"role": "x"}}, "missing_required_parameter", "prompt.variables.word"),
