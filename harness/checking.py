@@ -48,10 +48,10 @@ def targets(paths: Sequence[Path], usual: Sequence[Path]) -> list[Target]:
     """What is to be looked at: each directory, and files by their directories; all of ``usual`` where nothing is named.
 
     Of a file below one of ``usual`` that is its directory. Raises RecordingError for a directory that is not there,
-    and for a file that no look-up would ever open.
+    and for a file whose name, in whatever case, is that of no recording.
     """
     for path in paths:
-        if path.suffix != ".json" and not path.is_dir():
+        if path.suffix.lower() != ".json" and not path.is_dir():
             raise RecordingError(f"{path} is no recording.", hint="Name a directory, or files that end in .json.")
     folders = [path for path in paths if path.is_dir()] if paths else usual
     for folder in folders:

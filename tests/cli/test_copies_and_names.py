@@ -29,7 +29,8 @@ def test_a_name_in_capitals_is_mended_to_its_last_letter() -> None:
     file = write("Capitals")
     loud = file.rename(file.with_name(file.name.upper()))
     assert found() == {(str(loud), "name")}
-    run("rekey")
+    assert commands() == {f"harness rekey {loud}"}
+    run("rekey", str(loud))
     assert [one.name for one in Path("recordings").iterdir()] == [file.name]
     assert found() == set()
 
