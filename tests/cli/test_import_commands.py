@@ -123,6 +123,15 @@ def test_a_projects_own_layout_tells_the_test_by_what_is_near() -> None:
     }
 
 
+def test_an_error_that_a_cassette_has_for_an_answer_is_in_order() -> None:
+    cassette("tests/cassettes/test_a/test_one.yaml", interaction("a", {"error": {"message": "Filtered."}}))
+    run("import", "cassettes", "tests")
+    assert run("verify").startswith("1 recording: 0 findings")
+    [file] = Path("recordings").iterdir()
+    file.write_text(file.read_text().replace('"cassette": true', '"cassette": false'))
+    assert "status 200 stands on an error" in run("verify", code=1)
+
+
 def test_a_host_of_ones_own_is_said_to_be_a_provider() -> None:
     page = {**OTHER, "request": {**OTHER["request"], "uri": "https://llm.example.com/v1/models"}}
     cassette("cassettes/test_a/test_one.yaml", page)
